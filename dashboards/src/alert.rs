@@ -3,17 +3,16 @@
 use schema::{field, stream};
 use serde_json::{Value, json};
 
-use crate::source::{Alert, Fires};
+use crate::source::{Alert, Trigger};
 
-/// Id of the channel of OpenSearch's Notifications plugin that is written to;
-/// an installation makes one of this id.
+/// The id of the channel in OpenSearch's Notifications plugin. The installation creates it.
 const CHANNEL: &str = "irmgard-operators";
-/// Minutes for which the same alert is not told again.
-const QUIET_MINUTES: u64 = 60;
-/// What the plugin replaces by the time of the look, milliseconds since 1970.
+/// How long the same alert is not repeated, in minutes.
+const THROTTLE_MINUTES: u64 = 60;
+/// The plugin replaces this with the time of the check, in milliseconds since 1970.
 const NOW: &str = "{{period_end}}";
 
-/// Lines that have arrived since so many minutes before the look.
+/// Lines that arrived in the last minutes before the check.
 fn arrived(minutes: u64) -> Value {
     json!({ "range": { field::EVENT_INGESTED: {
         "gte": format!("{NOW}||-{minutes}m"), "lte": NOW, "format": "epoch_millis",
@@ -24,10 +23,10 @@ fn matching(query: &str) -> Value {
     json!({ "query_string": { "query": query, "analyze_wildcard": true } })
 }
 
-/// What is asked of OpenSearch, and when the answer is an alert (Painless).
-fn asked(fires: &Fires) -> (Value, String) {
-    match fires {
-        Fires::Lines {
+/// The search request, and the Painless condition under which its response is an alert.
+fn search_and_condition(trigger: &Trigger) -> (Value, String) {
+    match trigger {
+        Trigger::Lines {
             query,
             minutes,
             more_than,
@@ -38,7 +37,7 @@ fn asked(fires: &Fires) -> (Value, String) {
             });
             (search, format!("ctx.results[0].hits.total.value > {more_than}L"))
         }
-        Fires::Silence {
+        Trigger::Silence {
             field,
             query,
             known_minutes,
@@ -67,7 +66,7 @@ fn asked(fires: &Fires) -> (Value, String) {
 /// The monitor for `POST _plugins/_alerting/monitors`.
 #[must_use]
 pub fn monitor(alert: &Alert) -> Value {
-    let (search, fires) = asked(&alert.fires);
+    let (search, fires) = search_and_condition(&alert.trigger);
     let runbook = format!("docs/runbooks/{}.md", alert.id);
     json!({
         "type": "monitor",
@@ -88,7 +87,7 @@ pub fn monitor(alert: &Alert) -> Value {
                     "source": format!("{}\nWhat to do: {runbook}", alert.message), "lang": "mustache",
                 },
                 "throttle_enabled": true,
-                "throttle": { "value": QUIET_MINUTES, "unit": "MINUTES" },
+                "throttle": { "value": THROTTLE_MINUTES, "unit": "MINUTES" },
             }],
         } }],
     })

@@ -1,35 +1,37 @@
-//! Visualizations: the types that have been the same since long before
-//! OpenSearch (histogram, pie, table, metric, markdown, input_control_vis).
+//! Visualizations of the types that have been stable since before OpenSearch: histogram, pie, table, metric, markdown,
+//! input_control_vis.
 
 use serde_json::{Value, json};
 
 use crate::{
-    INDEX, lucene,
-    pattern::checked,
+    INDEX, json_string, lucene,
+    pattern::check_field,
     reference,
-    source::{Chart, Kind, Labelled, Measure, Pattern, SourceError, Split, Values, What},
-    text_of,
+    source::{
+        Chart, ChartKind, DashboardSourceError, IndexPattern, Labelled, Measure, MeasureKind, Split,
+        TopValues,
+    },
 };
 
-pub(crate) fn object(chart: &Chart, pattern: &Pattern) -> Result<Value, SourceError> {
+pub(crate) fn object(chart: &Chart, pattern: &IndexPattern) -> Result<Value, DashboardSourceError> {
     check_fields(chart)?;
     let (kind, params, aggs) = match chart.kind {
-        Kind::Bars => bars(chart, pattern)?,
-        Kind::Pie => ("pie", pie(), gathered(chart, "segment")?),
-        Kind::Table => ("table", table(), gathered(chart, "bucket")?),
-        Kind::Numbers => ("metric", numbers(), measures(chart)),
-        Kind::Text => {
+        ChartKind::Bars => bars(chart, pattern)?,
+        ChartKind::Pie => ("pie", pie(), grouped(chart, "segment")?),
+        ChartKind::Table => ("table", table(), grouped(chart, "bucket")?),
+        ChartKind::Numbers => ("metric", numbers(), measures(chart)),
+        ChartKind::Text => {
             let text = chart.text.as_deref().ok_or(missing(chart, "text"))?;
             let params = json!({ "fontSize": 12, "openLinksInNewTab": false, "markdown": text });
             ("markdown", params, Vec::new())
         }
-        Kind::Choice => ("input_control_vis", choice(chart)?, Vec::new()),
+        ChartKind::Choice => ("input_control_vis", choice(chart)?, Vec::new()),
     };
     let state = json!({ "title": chart.title, "type": kind, "params": params, "aggs": aggs });
     let mut searched = json!({ "query": lucene(&chart.query), "filter": [] });
     let references = match chart.kind {
-        Kind::Text => Vec::new(),
-        Kind::Choice => (0..chart.fields.len())
+        ChartKind::Text => Vec::new(),
+        ChartKind::Choice => (0..chart.fields.len())
             .map(|number| reference(&control(number), "index-pattern", &pattern.id))
             .collect(),
         _ => {
@@ -43,41 +45,41 @@ pub(crate) fn object(chart: &Chart, pattern: &Pattern) -> Result<Value, SourceEr
         "attributes": {
             "title": chart.title,
             "description": "",
-            "visState": text_of(&state),
+            "visState": json_string(&state),
             "uiStateJSON": "{}",
             "version": 1,
-            "kibanaSavedObjectMeta": { "searchSourceJSON": text_of(&searched) },
+            "kibanaSavedObjectMeta": { "searchSourceJSON": json_string(&searched) },
         },
         "references": references,
         "migrationVersion": { "visualization": "7.10.0" },
     }))
 }
 
-const fn name(kind: Kind) -> &'static str {
+const fn name(kind: ChartKind) -> &'static str {
     match kind {
-        Kind::Bars => "bars",
-        Kind::Pie => "pie",
-        Kind::Table => "table",
-        Kind::Numbers => "numbers",
-        Kind::Text => "text",
-        Kind::Choice => "choice",
+        ChartKind::Bars => "bars",
+        ChartKind::Pie => "pie",
+        ChartKind::Table => "table",
+        ChartKind::Numbers => "numbers",
+        ChartKind::Text => "text",
+        ChartKind::Choice => "choice",
     }
 }
 
-fn missing(chart: &Chart, needs: &'static str) -> SourceError {
-    SourceError::Incomplete {
+fn missing(chart: &Chart, needs: &'static str) -> DashboardSourceError {
+    DashboardSourceError::Incomplete {
         id: chart.id.clone(),
         kind: name(chart.kind),
         needs,
     }
 }
 
-fn check_fields(chart: &Chart) -> Result<(), SourceError> {
+fn check_fields(chart: &Chart) -> Result<(), DashboardSourceError> {
     let of = format!("chart {}", chart.id);
     for measure in chart.all_measures() {
         match (&measure.field, measure.what) {
-            (None, What::Count) => {}
-            (Some(field), what) if what != What::Count => checked(&of, field, true)?,
+            (None, MeasureKind::Count) => {}
+            (Some(field), what) if what != MeasureKind::Count => check_field(&of, field, true)?,
             _ => return Err(missing(chart, "measures with a field, and counts without")),
         }
     }
@@ -86,7 +88,7 @@ fn check_fields(chart: &Chart) -> Result<(), SourceError> {
         _ => None,
     };
     for values in chart.rows.iter().chain(split) {
-        checked(&of, &values.field, true)?;
+        check_field(&of, &values.field, true)?;
         if values.by == 0 || chart.all_measures().count() < values.by {
             return Err(missing(chart, "a measure of the number in `by`"));
         }
@@ -94,10 +96,10 @@ fn check_fields(chart: &Chart) -> Result<(), SourceError> {
     chart
         .fields
         .iter()
-        .try_for_each(|chosen| checked(&of, &chosen.field, true))
+        .try_for_each(|chosen| check_field(&of, &chosen.field, true))
 }
 
-/// The measures, with their numbers as ids.
+/// The measures. Their numbers are their ids.
 fn measures(chart: &Chart) -> Vec<Value> {
     let one = |(number, measure): (usize, &Measure)| {
         let mut params = json!({ "customLabel": measure.label });
@@ -109,11 +111,11 @@ fn measures(chart: &Chart) -> Vec<Value> {
     chart.all_measures().enumerate().map(one).collect()
 }
 
-fn agg(id: usize, kind: &str, place: &str, params: Value) -> Value {
-    json!({ "id": id.to_string(), "enabled": true, "type": kind, "schema": place, "params": params })
+fn agg(id: usize, kind: &str, schema: &str, params: Value) -> Value {
+    json!({ "id": id.to_string(), "enabled": true, "type": kind, "schema": schema, "params": params })
 }
 
-fn terms(values: &Values) -> Value {
+fn terms(values: &TopValues) -> Value {
     let mut params = json!({
         "field": values.field, "orderBy": values.by.to_string(), "order": "desc", "size": values.most,
         "otherBucket": false, "otherBucketLabel": "Other", "missingBucket": false, "missingBucketLabel": "Missing",
@@ -124,19 +126,22 @@ fn terms(values: &Values) -> Value {
     params
 }
 
-/// Measures by the values of `rows`.
-fn gathered(chart: &Chart, place: &str) -> Result<Vec<Value>, SourceError> {
+/// The measures for each value of `rows`.
+fn grouped(chart: &Chart, schema: &str) -> Result<Vec<Value>, DashboardSourceError> {
     let mut aggs = measures(chart);
     if aggs.is_empty() || chart.rows.is_empty() {
         return Err(missing(chart, "`rows`, and `measure` or `measures`"));
     }
     for values in &chart.rows {
-        aggs.push(agg(aggs.len() + 1, "terms", place, terms(values)));
+        aggs.push(agg(aggs.len() + 1, "terms", schema, terms(values)));
     }
     Ok(aggs)
 }
 
-fn bars(chart: &Chart, pattern: &Pattern) -> Result<(&'static str, Value, Vec<Value>), SourceError> {
+fn bars(
+    chart: &Chart,
+    pattern: &IndexPattern,
+) -> Result<(&'static str, Value, Vec<Value>), DashboardSourceError> {
     let measure = chart.measure.as_ref().ok_or(missing(chart, "`measure`"))?;
     let mut aggs = measures(chart);
     aggs.push(agg(
@@ -213,7 +218,7 @@ fn control(number: usize) -> String {
     format!("control_{number}_index_pattern")
 }
 
-fn choice(chart: &Chart) -> Result<Value, SourceError> {
+fn choice(chart: &Chart) -> Result<Value, DashboardSourceError> {
     if chart.fields.is_empty() {
         return Err(missing(chart, "`fields`"));
     }

@@ -1,68 +1,65 @@
-//! From the files in `source` to what OpenSearch Dashboards imports, and to
-//! the monitors of OpenSearch's Alerting plugin.
+//! Generates the saved objects of OpenSearch Dashboards, and the monitors of OpenSearch's Alerting plugin.
 //!
-//! The way: `source` (TOML, as a person writes it) → [`saved_objects`] and
-//! [`monitor`] (what is imported). The tests make of the saved objects the
-//! searches that Dashboards makes of them, and try these.
+//! A person edits the TOML files in `source`. [`saved_objects`] and [`monitor`] are imported. The tests build the search
+//! requests that Dashboards would build from the saved objects, and send them.
 //!
-//! Architecture invariant: ids are written in `source` and never made up, so
-//! that an import replaces what an earlier one has made.
+//! Architecture invariant: ids come from `source` and are never generated, so that an import replaces the objects of an
+//! earlier one.
+
+#![allow(missing_docs, reason = "a name that says it all needs no comment")]
 
 mod alert;
-mod board;
 mod chart;
+mod dashboard;
 mod pattern;
-mod search;
 pub mod source;
 
 use serde_json::{Value, json};
 
 pub use alert::monitor;
-pub use source::{Source, SourceError};
+pub use source::{DashboardSource, DashboardSourceError};
 
-/// Name of the reference to the index pattern.
+/// The name of the reference to the index pattern.
 const INDEX: &str = "kibanaSavedObjectMeta.searchSourceJSON.index";
 
-/// All saved objects, in the order of the file: what is referred to first.
+/// All saved objects. An object comes after those that it references.
 ///
 /// # Errors
-/// [`SourceError`] when a name in the source stands for nothing.
-pub fn saved_objects(source: &Source) -> Result<Vec<Value>, SourceError> {
+/// [`DashboardSourceError`] when a name in the source is unknown.
+pub fn saved_objects(source: &DashboardSource) -> Result<Vec<Value>, DashboardSourceError> {
     let mut objects = vec![pattern::object(&source.pattern)?];
     for search in &source.searches {
-        objects.push(search::object(search, &source.pattern)?);
+        objects.push(dashboard::search_object(search, &source.pattern)?);
     }
     for chart in &source.charts {
         objects.push(chart::object(chart, &source.pattern)?);
     }
-    for board in &source.dashboards {
-        objects.push(board::object(board, source)?);
+    for dashboard in &source.dashboards {
+        objects.push(dashboard::object(dashboard, source)?);
     }
     Ok(objects)
 }
 
-/// The file for `POST /api/saved_objects/_import`: one object a line, and last
-/// what an export says about itself.
+/// The file for `POST /api/saved_objects/_import`: one object a line, and a summary as the last line.
 ///
 /// # Errors
 /// As [`saved_objects`].
-pub fn import_file(source: &Source) -> Result<String, SourceError> {
+pub fn import_file(source: &DashboardSource) -> Result<String, DashboardSourceError> {
     let objects = saved_objects(source)?;
-    let about = json!({ "exportedCount": objects.len(), "missingRefCount": 0, "missingReferences": [] });
+    let summary = json!({ "exportedCount": objects.len(), "missingRefCount": 0, "missingReferences": [] });
     Ok(objects
         .iter()
-        .chain([&about])
+        .chain([&summary])
         .map(|object| format!("{object}\n"))
         .collect())
 }
 
-/// JSON as a text in JSON, as Dashboards keeps what it does not search.
-fn text_of(value: &Value) -> Value {
+/// JSON as a string in JSON. Dashboards stores objects in this form if it does not search in them.
+fn json_string(value: &Value) -> Value {
     value.to_string().into()
 }
 
-/// What lines an object is about: Lucene's syntax, which OpenSearch reads
-/// itself (`query_string`), so that it means the same here and there.
+/// A query in Lucene's syntax. OpenSearch parses it itself (`query_string`), so tests and Dashboards read it alike.
 fn lucene(query: &str) -> Value {
     json!({ "query": query, "language": "lucene" })
 }

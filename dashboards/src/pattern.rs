@@ -1,34 +1,34 @@
-//! The index pattern: the fields of the schema as Dashboards knows them.
+//! The index pattern: the fields of the schema in the format of Dashboards.
 
-use schema::{FIELDS, Kind, field, label};
+use schema::{FIELDS, FieldKind, field, label};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    source::{Format, Pattern, SourceError},
-    text_of,
+    json_string,
+    source::{DashboardSourceError, IndexPattern, ValueFormat},
 };
 
-/// A field as the pattern lists it.
-struct Listed {
+/// A field in the pattern's list.
+struct PatternField {
     name: String,
-    /// The type's name in Dashboards, and in OpenSearch.
+    /// The names of the type in Dashboards and in OpenSearch.
     types: (&'static str, &'static str),
     aggregatable: bool,
-    /// The field that it is another form of.
+    /// The field of which this is a sub-field.
     parent: Option<&'static str>,
 }
 
-impl Listed {
-    fn new(name: impl Into<String>, kind: Kind) -> Self {
+impl PatternField {
+    fn new(name: impl Into<String>, kind: FieldKind) -> Self {
         let (shown, aggregatable) = match kind {
-            Kind::Keyword | Kind::Keywords | Kind::KeywordMap => ("string", true),
-            // OpenSearch says yes to aggregations of a flat object, and answers with rubbish.
-            Kind::Text | Kind::FlatObject => ("string", false),
-            Kind::Date | Kind::DateNanos => ("date", true),
-            Kind::Long | Kind::Double => ("number", true),
-            Kind::Boolean => ("boolean", true),
+            FieldKind::Keyword | FieldKind::Keywords | FieldKind::KeywordMap => ("string", true),
+            // OpenSearch accepts aggregations of a flat object and returns wrong results.
+            FieldKind::Text | FieldKind::FlatObject => ("string", false),
+            FieldKind::Date | FieldKind::DateNanos => ("date", true),
+            FieldKind::Long | FieldKind::Double => ("number", true),
+            FieldKind::Boolean => ("boolean", true),
         };
-        let stored = if kind == Kind::KeywordMap {
+        let stored = if kind == FieldKind::KeywordMap {
             "keyword"
         } else {
             kind.name()
@@ -53,8 +53,8 @@ impl Listed {
     }
 }
 
-/// What every document has beside its fields, as Dashboards lists it.
-fn of_every_document() -> [Value; 4] {
+/// The metadata fields of every document.
+fn metadata_fields() -> [Value; 4] {
     let of = |name: &str, kind: &str, found: bool| {
         json!({
             "count": 0, "name": name, "type": kind, "esTypes": [name], "scripted": false,
@@ -73,17 +73,17 @@ fn of_every_document() -> [Value; 4] {
     ]
 }
 
-fn listed() -> Vec<Listed> {
+fn fields() -> Vec<PatternField> {
     let mut all = Vec::new();
     for field in FIELDS {
-        if field.kind == Kind::KeywordMap {
+        if field.kind == FieldKind::KeywordMap {
             let labels = label::ALL.iter().filter_map(|name| label::stored(name));
-            all.extend(labels.map(|name| Listed::new(format!("{}.{name}", field.name), field.kind)));
+            all.extend(labels.map(|name| PatternField::new(format!("{}.{name}", field.name), field.kind)));
         } else {
-            all.push(Listed::new(field.name, field.kind));
+            all.push(PatternField::new(field.name, field.kind));
         }
         if field.name == field::MESSAGE {
-            all.push(Listed {
+            all.push(PatternField {
                 name: format!("{}.wildcard", field::MESSAGE),
                 types: ("string", "wildcard"),
                 aggregatable: true,
@@ -95,46 +95,49 @@ fn listed() -> Vec<Listed> {
     all
 }
 
-/// Whether OpenSearch can gather by this field; None where there is no such
-/// field.
+/// Whether OpenSearch can aggregate by this field. `None` if the field does not exist.
 #[must_use]
 pub(crate) fn aggregatable(name: &str) -> Option<bool> {
-    listed()
+    fields()
         .iter()
         .find(|listed| listed.name == name)
         .map(|listed| listed.aggregatable)
 }
 
-/// Complains of a field that is not there, or cannot be gathered by.
-pub(crate) fn checked(of: &str, name: &str, gathered: bool) -> Result<(), SourceError> {
+/// Fails if a field does not exist, or cannot be aggregated although it must.
+pub(crate) fn check_field(
+    location: &str,
+    name: &str,
+    must_aggregate: bool,
+) -> Result<(), DashboardSourceError> {
     match aggregatable(name) {
-        Some(can) if can || !gathered => Ok(()),
-        _ => Err(SourceError::UnknownField {
-            of: if gathered {
-                format!("{of} (to gather by)")
+        Some(can_aggregate) if can_aggregate || !must_aggregate => Ok(()),
+        _ => Err(DashboardSourceError::UnknownField {
+            location: if must_aggregate {
+                format!("{location} (to aggregate by)")
             } else {
-                of.to_owned()
+                location.to_owned()
             },
             field: name.to_owned(),
         }),
     }
 }
 
-pub(crate) fn object(pattern: &Pattern) -> Result<Value, SourceError> {
+pub(crate) fn object(pattern: &IndexPattern) -> Result<Value, DashboardSourceError> {
     let mut formats = Map::new();
     for (field, format) in &pattern.formats {
-        checked("pattern, formats", field, false)?;
+        check_field("pattern, formats", field, false)?;
         let format = match format {
-            Format::Number(pattern) => json!({ "id": "number", "params": { "pattern": pattern } }),
-            Format::Link(address) => json!({ "id": "url", "params": {
+            ValueFormat::Number(pattern) => json!({ "id": "number", "params": { "pattern": pattern } }),
+            ValueFormat::Link(address) => json!({ "id": "url", "params": {
                 "type": "a", "urlTemplate": address, "labelTemplate": "{{value}}", "openLinkInCurrentTab": true,
             } }),
         };
         formats.insert(field.clone(), format);
     }
-    let fields: Vec<Value> = of_every_document()
+    let fields: Vec<Value> = metadata_fields()
         .into_iter()
-        .chain(listed().iter().map(Listed::json))
+        .chain(fields().iter().map(PatternField::json))
         .collect();
     Ok(json!({
         "id": pattern.id,
@@ -142,8 +145,8 @@ pub(crate) fn object(pattern: &Pattern) -> Result<Value, SourceError> {
         "attributes": {
             "title": pattern.title,
             "timeFieldName": pattern.time_field,
-            "fields": text_of(&fields.into()),
-            "fieldFormatMap": text_of(&formats.into()),
+            "fields": json_string(&fields.into()),
+            "fieldFormatMap": json_string(&formats.into()),
         },
         "references": [],
         "migrationVersion": { "index-pattern": "7.6.0" },

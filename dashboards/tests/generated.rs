@@ -1,5 +1,4 @@
-//! What is imported is what `source` says. `UPDATE=1 cargo test -p dashboards
-//! --test generated` writes `irmgard.ndjson` and `alerts/`.
+//! The files for the import are up to date. `make generate` writes `irmgard.ndjson` and `alerts/`.
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
 
@@ -9,15 +8,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use dashboards::{Source, import_file, monitor};
+use dashboards::{DashboardSource, import_file, monitor};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every file that is made, with its text.
-fn made() -> BTreeMap<PathBuf, String> {
-    let source = Source::read(&folder().join("source")).unwrap();
+/// The generated files with their contents.
+fn generated() -> BTreeMap<PathBuf, String> {
+    let source = DashboardSource::read(&folder().join("source")).unwrap();
     let mut files = BTreeMap::from([(folder().join("irmgard.ndjson"), import_file(&source).unwrap())]);
     for alert in &source.alerts {
         let path = folder().join(format!("alerts/{}.json", alert.id));
@@ -32,8 +31,8 @@ fn alerts() -> Vec<PathBuf> {
 }
 
 #[test]
-fn files_are_what_the_source_says() {
-    let made = made();
+fn generated_files_are_up_to_date() {
+    let made = generated();
     if std::env::var_os("UPDATE").is_some() {
         for old in alerts() {
             fs::remove_file(old).unwrap();
@@ -52,8 +51,5 @@ fn files_are_what_the_source_says() {
 }
 
 fn out_of_date(path: &Path) -> String {
-    format!(
-        "{} is out of date: UPDATE=1 cargo test -p dashboards --test generated",
-        path.display()
-    )
+    format!("{} is out of date: run `make generate`", path.display())
 }

@@ -1,4 +1,4 @@
-//! The import file by itself: what Dashboards and OpenSearch would trip over.
+//! The structure of the import file, as Dashboards and OpenSearch need it.
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
 
@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use schema::{FIELDS, Kind, field, label};
+use schema::{FIELDS, FieldKind, field, label};
 use serde_json::{Value, json};
 
 fn file(name: &str) -> PathBuf {
@@ -22,7 +22,7 @@ fn lines() -> Vec<Value> {
         .collect()
 }
 
-/// All but the last line, which is about the file.
+/// All lines but the summary at the end.
 fn objects() -> Vec<Value> {
     let mut all = lines();
     all.pop();
@@ -35,7 +35,7 @@ fn text(value: &Value) -> &str {
         .unwrap_or_else(|| unreachable!("{value} is no text"))
 }
 
-/// JSON that is kept as a text.
+/// JSON in a string.
 fn inner(value: &Value) -> Value {
     serde_json::from_str(text(value)).unwrap()
 }
@@ -48,8 +48,8 @@ fn of_type<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
     objects.iter().filter(|object| object["type"] == kind).collect()
 }
 
-/// Whether a field can be gathered and sorted by; None where there is none.
-fn gathers(name: &str) -> Option<bool> {
+/// Whether OpenSearch can aggregate and sort by a field. `None` if it does not exist.
+fn is_aggregatable(name: &str) -> Option<bool> {
     let label = |rest: &str| {
         label::ALL
             .iter()
@@ -59,11 +59,11 @@ fn gathers(name: &str) -> Option<bool> {
         return label(rest).then_some(true);
     }
     let kind = schema::field::by_name(name)?.kind;
-    (kind != Kind::KeywordMap).then_some(!matches!(kind, Kind::Text | Kind::FlatObject))
+    (kind != FieldKind::KeywordMap).then_some(!matches!(kind, FieldKind::Text | FieldKind::FlatObject))
 }
 
-/// Fields that a query in Lucene's syntax names.
-fn named(query: &str) -> BTreeSet<String> {
+/// The fields in a query in Lucene's syntax.
+fn fields_of_query(query: &str) -> BTreeSet<String> {
     let outside: String = query.split('"').step_by(2).flat_map(|part| [part, " "]).collect();
     let words = outside.split(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | '[' | ']'));
     words
@@ -73,7 +73,7 @@ fn named(query: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Every query of an object, with what it stands in.
+/// Every query of an object.
 fn queries(object: &Value) -> Vec<String> {
     let of = |query: &Value| {
         assert_eq!(query["language"], "lucene", "{query}");
@@ -91,7 +91,7 @@ fn queries(object: &Value) -> Vec<String> {
 }
 
 #[test]
-fn each_object_has_an_id_a_type_that_is_known_and_the_form_of_its_last_migration() {
+fn each_object_has_an_id_a_known_type_and_its_last_migration() {
     let versions = BTreeMap::from([
         ("index-pattern", "7.6.0"),
         ("search", "7.9.3"),
@@ -132,9 +132,9 @@ fn each_object_has_an_id_a_type_that_is_known_and_the_form_of_its_last_migration
     assert_eq!(of_type(objects, "dashboard").len(), 2);
 }
 
-/// Each reference leads to an object of the file, and is used; whatever is named `…RefName` is a reference.
+/// Each reference names an object of the file and is used. Every `…RefName` is a reference.
 #[test]
-fn references_lead_somewhere() {
+fn references_name_existing_objects() {
     fn used(value: &Value, names: &mut BTreeSet<String>) {
         match value {
             Value::Object(members) => {
@@ -187,31 +187,31 @@ fn the_pattern_lists_the_fields_of_the_schema() {
     for of in fields.as_array().unwrap() {
         let name = text(&of["name"]);
         assert!(listed.insert(name.to_owned()), "{name} is listed twice");
-        if let Some(gathers) = gathers(name) {
+        if let Some(gathers) = is_aggregatable(name) {
             assert_eq!(of["aggregatable"], gathers, "{name}");
         }
     }
     for of in FIELDS {
         let there = listed.iter().any(|name| {
-            name == of.name || of.kind == Kind::KeywordMap && name.starts_with(&format!("{}.", of.name))
+            name == of.name || of.kind == FieldKind::KeywordMap && name.starts_with(&format!("{}.", of.name))
         });
         assert!(there, "{} is not listed", of.name);
     }
     for name in inner(&pattern["fieldFormatMap"]).as_object().unwrap().keys() {
-        assert!(gathers(name).is_some(), "{name}");
+        assert!(is_aggregatable(name).is_some(), "{name}");
     }
 }
 
 #[test]
-fn every_field_that_is_named_is_in_the_schema_and_gathered_only_where_that_works() {
+fn every_field_is_in_the_schema_and_aggregated_only_if_possible() {
     let objects = objects();
     for search in of_type(&objects, "search") {
         let attributes = &search["attributes"];
         for column in attributes["columns"].as_array().unwrap() {
-            assert!(gathers(text(column)).is_some(), "{column}");
+            assert!(is_aggregatable(text(column)).is_some(), "{column}");
         }
         for sort in attributes["sort"].as_array().unwrap() {
-            assert_eq!(gathers(text(&sort[0])), Some(true), "{sort}");
+            assert_eq!(is_aggregatable(text(&sort[0])), Some(true), "{sort}");
             assert!(matches!(text(&sort[1]), "asc" | "desc"), "{sort}");
         }
     }
@@ -220,25 +220,29 @@ fn every_field_that_is_named_is_in_the_schema_and_gathered_only_where_that_works
         assert_eq!(state["title"], chart["attributes"]["title"]);
         for agg in state["aggs"].as_array().unwrap() {
             if let Some(name) = agg["params"]["field"].as_str() {
-                assert_eq!(gathers(name), Some(true), "{agg}");
+                assert_eq!(is_aggregatable(name), Some(true), "{agg}");
             }
         }
         for control in state["params"]["controls"].as_array().into_iter().flatten() {
-            assert_eq!(gathers(text(&control["fieldName"])), Some(true), "{control}");
+            assert_eq!(
+                is_aggregatable(text(&control["fieldName"])),
+                Some(true),
+                "{control}"
+            );
         }
     }
     for object in objects.iter().filter(|object| object["type"] != "index-pattern") {
         for query in queries(object) {
-            for name in named(&query) {
-                assert!(gathers(&name).is_some(), "{query} names {name}");
+            for name in fields_of_query(&query) {
+                assert!(is_aggregatable(&name).is_some(), "{query} names {name}");
             }
         }
     }
 }
 
-/// Which numbers, in which place, the types of visualizations take; ids are what `orderBy` refers to.
+/// Each type of visualization accepts certain aggregations. `orderBy` refers to their ids.
 #[test]
-fn charts_have_what_their_types_take() {
+fn charts_have_the_aggregations_of_their_types() {
     let places = BTreeMap::from([
         ("histogram", ["metric", "segment", "group"].as_slice()),
         ("pie", &["metric", "segment"]),
@@ -269,7 +273,7 @@ fn charts_have_what_their_types_take() {
 }
 
 #[test]
-fn panels_stand_on_the_grid_and_not_on_each_other() {
+fn panels_are_on_the_grid_and_do_not_overlap() {
     let objects = objects();
     for board in of_type(&objects, "dashboard") {
         let panels = inner(&board["attributes"]["panelsJSON"]);
@@ -294,9 +298,9 @@ fn panels_stand_on_the_grid_and_not_on_each_other() {
     }
 }
 
-/// By structure only: the Alerting plugin is not in the distribution that tests can have.
+/// The structure only: the distribution for tests does not have the Alerting plugin.
 #[test]
-fn monitors_have_the_form_that_the_alerting_plugin_takes() {
+fn monitors_have_the_format_of_the_alerting_plugin() {
     let runbooks = file("../docs/runbooks");
     let mut rules = BTreeSet::new();
     for path in fs::read_dir(file("alerts")).unwrap() {
@@ -315,8 +319,8 @@ fn monitors_have_the_form_that_the_alerting_plugin_takes() {
         let search = &inputs[0]["search"];
         assert_eq!(search["indices"], json!(["logs-*"]));
         let filter = search["query"]["query"]["bool"]["filter"].as_array().unwrap();
-        for name in named(text(&filter[1]["query_string"]["query"])) {
-            assert!(gathers(&name).is_some(), "{rule} names {name}");
+        for name in fields_of_query(text(&filter[1]["query_string"]["query"])) {
+            assert!(is_aggregatable(&name).is_some(), "{rule} names {name}");
         }
         let triggers = monitor["triggers"].as_array().unwrap();
         assert_eq!(triggers.len(), 1);
@@ -343,9 +347,9 @@ fn monitors_have_the_form_that_the_alerting_plugin_takes() {
     }
 }
 
-/// A click on a trace leads to a dashboard that is there, with a query that names the trace.
+/// The link of a trace opens an existing dashboard with a query for the trace.
 #[test]
-fn the_link_of_a_trace_leads_to_the_journey() {
+fn the_link_of_a_trace_opens_the_journey() {
     let objects = objects();
     let formats = inner(&of_type(&objects, "index-pattern")[0]["attributes"]["fieldFormatMap"]);
     let address = text(&formats[field::TRACE_ID]["params"]["urlTemplate"]).to_owned();

@@ -1,5 +1,5 @@
--- Migrate: rows from before the expansion get a value. A thousand ids at a time, each in a transaction of its own: no row is locked
--- for long, and it may be stopped and run again. To be run when no program of the version before runs any more:
+-- Migrate: gives old rows a value, a thousand ids per transaction. No row is locked for long, and the script may stop anywhere and
+-- run again. Run it when no program of the previous release runs:
 --
 --     primary=$(kubectl get pod -n irmgard -l app.kubernetes.io/name=postgres,role=primary -o name)
 --     kubectl exec -i -n irmgard "$primary" -c postgres -- psql -h /run/postgresql -U postgres -d irmgard -v ON_ERROR_STOP=1 < backfill.sql

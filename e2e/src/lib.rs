@@ -3,8 +3,6 @@
 //! - [`pipeline`] runs our programs as processes on real servers, behind fault proxies.
 //! - [`cases`] are demonstrations in a Kubernetes cluster. Each writes a report.
 
-#![allow(missing_docs, reason = "a name that says it all needs no comment")]
-
 pub mod cases;
 pub mod cluster;
 pub mod console;
@@ -13,6 +11,5 @@ pub mod photos;
 pub mod picture;
 pub mod pipeline;
 pub mod process_usage;
-pub mod release;
 pub mod report;
 pub mod settings;

@@ -8,7 +8,7 @@ use e2e::{
     cases::{CASES, Case},
     cluster::{Cluster, FLUENTD, NAMESPACE},
     console::{print_line, print_progress},
-    settings::Settings,
+    settings::E2eSettings,
 };
 
 /// Test Irmgard in a Kubernetes cluster and write docs/measured/<case>.md.
@@ -17,7 +17,7 @@ use e2e::{
 /// KUBECTL to use another kubectl.
 #[derive(Debug, Parser)]
 #[command(version)]
-struct Arguments {
+struct E2eArguments {
     /// Cases to run, in this order [default: all]
     #[arg(value_name = "CASE")]
     cases: Vec<String>,
@@ -31,7 +31,7 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
+    match run(E2eArguments::parse()).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -41,14 +41,14 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: Arguments) -> Result<bool> {
+async fn run(arguments: E2eArguments) -> Result<bool> {
     if arguments.list {
         for case in CASES {
             print_line(format_args!("{:<10} {}", case.name, case.title));
         }
         return Ok(true);
     }
-    let mut settings = Settings::from_environment()?;
+    let mut settings = E2eSettings::from_environment()?;
     let cases = select_cases(&arguments.cases, &settings)?;
     settings.force = arguments.force;
     let cluster = Cluster::connect(settings.clone()).await?;
@@ -70,7 +70,7 @@ async fn run(arguments: Arguments) -> Result<bool> {
     Ok(failed.is_empty())
 }
 
-fn select_cases(names: &[String], settings: &Settings) -> Result<Vec<&'static Case>> {
+fn select_cases(names: &[String], settings: &E2eSettings) -> Result<Vec<&'static Case>> {
     let all: Vec<_> = CASES.iter().map(|case| case.name).collect();
     let mut cases = Vec::new();
     for name in names {

@@ -49,9 +49,6 @@ const CUTOUTS: [(&str, usize, usize, usize, usize); 5] = [
 ];
 
 /// The sample photos of the repository, sorted by name.
-///
-/// # Errors
-/// When they cannot be read.
 pub fn sample_photos() -> Result<Vec<BasePhoto>> {
     let folder = sample_folder();
     let mut samples = Vec::new();
@@ -74,9 +71,6 @@ pub fn sample_photos() -> Result<Vec<BasePhoto>> {
 }
 
 /// Small JPEGs with faces.
-///
-/// # Errors
-/// When the samples cannot be read.
 pub fn cutouts() -> Result<Vec<BasePhoto>> {
     CUTOUTS
         .iter()
@@ -96,7 +90,6 @@ pub fn cutouts() -> Result<Vec<BasePhoto>> {
 ///
 /// # Panics
 /// When the file is not a JPEG, which is a mistake in the test.
-#[must_use]
 pub fn with_comment(jpeg: &[u8], number: u64) -> Vec<u8> {
     let comment = format!("photo {number:012}");
     let (start, rest) = jpeg.split_at(2);

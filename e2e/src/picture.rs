@@ -24,9 +24,6 @@ struct Rectangle {
 
 impl Picture {
     /// Decodes JPEG, PNG or WebP.
-    ///
-    /// # Errors
-    /// When the file has another format or is damaged.
     pub fn decode(file: &[u8]) -> Result<Self> {
         if file.starts_with(&[0xff, 0xd8]) {
             let image = turbojpeg::decompress(file, PixelFormat::RGB)?;
@@ -50,7 +47,6 @@ impl Picture {
     ///
     /// # Panics
     /// When it is not inside the picture, which is a mistake in the test.
-    #[must_use]
     pub fn crop(&self, left: usize, top: usize, width: usize, height: usize) -> Self {
         let rgb = (top..top + height)
             .flat_map(|y| {
@@ -63,7 +59,6 @@ impl Picture {
     }
 
     /// The detections whose pixels are not obscured: obscuring removes the fine structure of the original.
-    #[must_use]
     pub fn unobscured<'a>(&self, original: &Self, detections: &'a [Detection]) -> Vec<&'a Detection> {
         detections
             .iter()

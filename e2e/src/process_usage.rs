@@ -13,9 +13,6 @@ pub struct MeasuredProcess(pub u32);
 
 impl MeasuredProcess {
     /// User and system CPU seconds since the start of the process.
-    ///
-    /// # Errors
-    /// When the process does not exist.
     pub fn cpu_seconds(self) -> Result<f64> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0)).context("the process has ended")?;
         // The second field, the name in parentheses, may contain spaces.
@@ -26,17 +23,11 @@ impl MeasuredProcess {
     }
 
     /// Resets the measurement of peak memory.
-    ///
-    /// # Errors
-    /// When the process does not exist, or belongs to another user.
     pub fn reset_peak(self) -> Result<()> {
         fs::write(format!("/proc/{}/clear_refs", self.0), "5").context("cannot reset VmHWM")
     }
 
     /// Peak resident memory in MiB since [`Self::reset_peak`].
-    ///
-    /// # Errors
-    /// When the process does not exist.
     pub fn peak_mib(self) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0))?;
         let line = status

@@ -1,4 +1,4 @@
-//! Settings of the demonstrations, from the environment.
+//! E2eSettings of the demonstrations, from the environment.
 
 use std::{collections::BTreeMap, env, time::Duration};
 
@@ -14,7 +14,7 @@ pub const IMAGES: [(&str, &str); 5] = [
 ];
 
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct E2eSettings {
     /// Replacement images by their names in the manifests.
     pub images: BTreeMap<&'static str, String>,
     /// The address for node ports; default: the first node's InternalIP.
@@ -40,11 +40,8 @@ pub struct NodeCommands {
     pub start: String,
 }
 
-impl Settings {
+impl E2eSettings {
     /// Reads the variables `E2E_…`.
-    ///
-    /// # Errors
-    /// When a value is not valid.
     pub fn from_environment() -> Result<Self> {
         Self::parse(|name| env::var(name).ok().filter(|value| !value.is_empty()))
     }
@@ -85,13 +82,11 @@ impl Settings {
     }
 
     /// Whether to run this part of a case.
-    #[must_use]
     pub fn includes(&self, part: &str) -> bool {
         self.parts.is_empty() || self.parts.iter().any(|name| name == part)
     }
 
     /// The command that runs a case with the same parts.
-    #[must_use]
     pub fn command(&self, case: &str) -> String {
         let parts = if self.parts.is_empty() {
             String::new()
@@ -102,7 +97,6 @@ impl Settings {
     }
 
     /// Whether Fluentd ships log lines to OpenSearch.
-    #[must_use]
     pub fn with_fluentd(&self) -> bool {
         self.images.contains_key("fluentd")
     }
@@ -115,7 +109,7 @@ mod tests {
     #[test]
     fn errors_name_the_variable() {
         let read = |name: &'static str, value: &'static str| {
-            Settings::parse(move |variable| (variable == name).then(|| value.to_owned()))
+            E2eSettings::parse(move |variable| (variable == name).then(|| value.to_owned()))
         };
         let error = read("E2E_PHOTOS_PER_SECOND", "many").unwrap_err();
         assert!(

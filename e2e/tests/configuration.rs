@@ -1,9 +1,9 @@
 //! Checks that `docs/configuration.md` matches the variables that the programs read.
-//! `UPDATE=1 cargo test -p e2e --test configuration` writes it.
+//! `make generate` writes it.
 
 use std::{fmt::Write, path::Path};
 
-use chassis::settings::{Variable, documentation::Default};
+use service_runtime::settings::{Variable, documentation::Default};
 
 const HEAD: &str = "\
 # Configuration
@@ -50,7 +50,7 @@ fn the_page_lists_all_variables() {
     let written = std::fs::read_to_string(&file).unwrap_or_default();
     assert!(
         written == text,
-        "docs/configuration.md is out of date: UPDATE=1 cargo test -p e2e --test configuration"
+        "docs/configuration.md is out of date: run `make generate`"
     );
 }
 

@@ -30,12 +30,12 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// A persistent stack in a temporary folder. Dropping it ends the stack.
-struct Stack {
+struct TestStack {
     folder: tempfile::TempDir,
     environment: BTreeMap<String, String>,
 }
 
-impl Stack {
+impl TestStack {
     fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
@@ -106,7 +106,7 @@ impl Stack {
     }
 }
 
-impl Drop for Stack {
+impl Drop for TestStack {
     fn drop(&mut self) {
         let _ = self.local(&["down"]);
     }
@@ -147,7 +147,7 @@ async fn every_line_of_the_stack_arrives_in_opensearch_once_and_soon() {
     {
         return;
     }
-    let mut stack = Stack::new();
+    let mut stack = TestStack::new();
     let photos = local::project_root().join("local/photos");
     let report = stack.local_succeeds(&["demo", photos.to_str().unwrap()]);
     let environment = value_after(&report, "for a shell      set -a; .")
@@ -260,7 +260,7 @@ async fn every_line_of_the_stack_arrives_in_opensearch_once_and_soon() {
     let doctor = Command::new(local::program("logq").unwrap())
         .args(["doctor", folder])
         .env("LOGQ_CONFIG", "")
-        .env("LOGQ_KUBECTL", "/nowhere/kubectl")
+        .env("KUBECONFIG", "/nowhere/kubeconfig")
         .envs(&stack.environment)
         .output()
         .unwrap();
@@ -301,7 +301,7 @@ async fn every_line_of_the_stack_arrives_in_opensearch_once_and_soon() {
 }
 
 /// Requires a recent newest line. irmgard polls PostgreSQL, so there are always new lines.
-fn require_fresh_lines(stack: &Stack) {
+fn require_fresh_lines(stack: &TestStack) {
     let newest = stack.logq(&["--tail", "1"]);
     let output = Command::new("date")
         .args(["-u", "+%s", "-d", newest[0]["@timestamp"].as_str().unwrap()])

@@ -17,7 +17,7 @@ use manifests::{
 };
 use sha2::{Digest, Sha256};
 
-/// The number of containers with our programs: irmgard, desk, irmgard-migrate, irmgard-sweep, anonymizer.
+/// The number of containers with our programs: irmgard, operator-shell, irmgard-migrate, irmgard-sweep, anonymizer.
 const CONTAINERS: usize = 5;
 
 /// Parses a program's settings. The error has all mistakes.
@@ -42,7 +42,9 @@ fn settings_parser(image: &str, container: &serde_json::Value) -> Option<Setting
         ("irmgard", "migrate") => |all| into_text(irmgard::settings::MigrateSettings::from_environment(all)),
         // Pods for commands of an operator.
         ("irmgard", _) => |all| into_text(irmgard::settings::ToolSettings::from_environment(all)),
-        ("anonymizer", "serve") => |all| into_text(anonymizer::settings::Settings::from_environment(all)),
+        ("anonymizer", "serve") => {
+            |all| into_text(anonymizer::settings::WorkerSettings::from_environment(all))
+        }
         _ => return None,
     })
 }
@@ -63,7 +65,8 @@ fn check_settings(name: &str, objects: &[Object]) -> usize {
             };
             checked += 1;
             let scratch = tempfile::tempdir().unwrap();
-            let variables = environment::as_found(container, workload, objects, scratch.path()).unwrap();
+            let variables =
+                environment::resolved_variables(container, workload, objects, scratch.path()).unwrap();
             parse(&variables).unwrap_or_else(|mistakes| panic!("{name}: {workload}: {mistakes}"));
         }
     }

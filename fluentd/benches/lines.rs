@@ -1,12 +1,8 @@
-//! How many lines Fluentd brings in a second: to a receiver that only keeps
-//! them, and to a real OpenSearch where there is one.
+//! Lines per second through Fluentd: to a receiver that only stores them, and to a real OpenSearch if there is one.
 //!
 //! `local exec --with opensearch -- cargo bench -p fluentd --bench lines --
-//! [--json FILE] [--lines NUMBER] [--rounds NUMBER]` writes lines of the shapes
-//! that our programs write (50,000 unless told otherwise) as the kubelet keeps
-//! them, prints a table and writes the same figures as JSON. In each round
-//! everything is measured once; the medians count. Whoever receives shares the
-//! machine.
+//! [--json FILE] [--lines NUMBER] [--rounds NUMBER]` writes lines like our programs' (default: 50,000) into a log file like
+//! the kubelet's. It prints a table of medians, and writes the same figures as JSON. The receiver shares the machine.
 
 #![allow(clippy::panic, reason = "a benchmark ends by panicking where a test does")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
@@ -20,7 +16,7 @@ use std::time::Duration;
 use std::{env, fs};
 
 use anyhow::{Context, Result, bail, ensure};
-use fluentd::kubelet::Log;
+use fluentd::kubelet::KubeletLog;
 use fluentd::process::{self, Fluentd};
 use fluentd::servers::Servers;
 use local::OpenSearchAccess;
@@ -28,8 +24,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-/// The longest that one round may take.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// Limit of one round.
+const TIMEOUT: Duration = Duration::from_secs(180);
 
 /// A pod of `golden/pods.json`.
 const POD: &str = "photos_irmgard-6d5f7c9b8-x2x1z_00000001-0000-4000-8000-000000000001";
@@ -37,16 +33,16 @@ const POD: &str = "photos_irmgard-6d5f7c9b8-x2x1z_00000001-0000-4000-8000-000000
 /// The unit of `/proc/<pid>/stat`, proc(5): a hundredth of a second on Linux.
 const TICKS_A_SECOND: f64 = 100.0;
 
-struct Arguments {
+struct BenchArguments {
     json: Option<PathBuf>,
     lines: usize,
     rounds: usize,
 }
 
-/// Who takes the lines.
+/// The receiver of the lines.
 enum Receiver {
     /// The tests' own server.
-    Kept,
+    Memory,
     /// A real OpenSearch.
     OpenSearch(OpenSearchAccess),
 }
@@ -54,13 +50,13 @@ enum Receiver {
 impl Receiver {
     const fn name(&self) -> &'static str {
         match self {
-            Self::Kept => "to a receiver that only keeps them",
+            Self::Memory => "to a receiver that only keeps them",
             Self::OpenSearch(_) => "to OpenSearch",
         }
     }
 }
 
-/// What one round took.
+/// The figures of one round.
 #[derive(Clone, Copy)]
 struct Round {
     lines_a_second: f64,
@@ -74,14 +70,14 @@ async fn main() -> Result<()> {
     let Some(executable) = process::executable_for("Fluentd's speed") else {
         return Ok(());
     };
-    let mut receivers = vec![Receiver::Kept];
+    let mut receivers = vec![Receiver::Memory];
     if let Some(access) = local::opensearch("Fluentd's speed with OpenSearch").await? {
         bootstrap()?;
         receivers.push(Receiver::OpenSearch(access));
     }
     let mut rounds: Vec<Vec<Round>> = receivers.iter().map(|_| Vec::new()).collect();
-    // Others in each round: what is the same has the same id, and is there already.
-    let mut lines = lines::Lines::new();
+    // New lines in each round: equal lines have equal ids, and are stored once.
+    let mut lines = lines::LineGenerator::new();
     for _ in 0..arguments.rounds {
         for (receiver, rounds) in receivers.iter().zip(&mut rounds) {
             rounds.push(round(executable.clone(), receiver, &mut lines, arguments.lines).await?);
@@ -111,18 +107,18 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// From the first line that is written until the last is stored.
+/// Measures from the first line written until the last is stored.
 async fn round(
     executable: PathBuf,
     receiver: &Receiver,
-    lines: &mut lines::Lines,
+    lines: &mut lines::LineGenerator,
     count: usize,
 ) -> Result<Round> {
     let logs = TempDir::new()?;
     let servers = Servers::start(&fluentd::folder().join("golden/pods.json")).await?;
     let mut fluentd = Fluentd::new(executable, logs.path(), servers.address())?;
     let before = match receiver {
-        Receiver::Kept => 0,
+        Receiver::Memory => 0,
         Receiver::OpenSearch(access) => {
             fluentd.set("FLUENT_OPENSEARCH_HOSTS", &access.url);
             stored(access).await?
@@ -131,22 +127,22 @@ async fn round(
     fluentd.start().await?;
     let pid = fluentd.pid().context("Fluentd does not run")?;
     let worked = cpu_seconds(pid)?;
-    let mut log = Log::new(logs.path(), POD, "irmgard")?;
+    let mut log = KubeletLog::new(logs.path(), POD, "irmgard")?;
     let begin = Instant::now();
     for _ in 0..count {
         log.line(lines.next_line().trim_end())?;
     }
     loop {
         let now = match receiver {
-            Receiver::Kept => servers.count(),
+            Receiver::Memory => servers.count(),
             Receiver::OpenSearch(access) => stored(access).await? - before,
         };
         if now >= count {
             break;
         }
         ensure!(
-            begin.elapsed() < PATIENCE,
-            "{now} of {count} lines were stored after {PATIENCE:?}:\n{}",
+            begin.elapsed() < TIMEOUT,
+            "{now} of {count} lines were stored after {TIMEOUT:?}:\n{}",
             fluentd.output()
         );
         sleep(Duration::from_millis(50)).await;
@@ -159,7 +155,7 @@ async fn round(
     })
 }
 
-/// Templates as in a cluster.
+/// Creates the templates, as in a cluster.
 fn bootstrap() -> Result<()> {
     let status = Command::new(local::program("logq")?)
         .args(["admin", "bootstrap"])
@@ -173,11 +169,11 @@ fn bootstrap() -> Result<()> {
     Ok(())
 }
 
-/// How many lines OpenSearch has.
+/// The number of lines in OpenSearch.
 async fn stored(access: &OpenSearchAccess) -> Result<usize> {
     let url = format!("{}/logs-*/_count?ignore_unavailable=true", access.url);
     let client = reqwest::Client::builder().no_proxy().build()?;
-    // What is not searchable yet is not counted.
+    // `_count` counts searchable lines only.
     client
         .post(format!("{}/logs-*/_refresh", access.url))
         .send()
@@ -190,7 +186,7 @@ async fn stored(access: &OpenSearchAccess) -> Result<usize> {
 
 fn cpu_seconds(pid: i32) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name, in brackets, may hold anything.
+    // The name, in brackets, may contain anything.
     let (_, rest) = stat.rsplit_once(") ").context("/proc/<pid>/stat")?;
     let ticks: f64 = rest
         .split(' ')
@@ -216,8 +212,8 @@ fn median(rounds: &[Round], of: impl Fn(&Round) -> f64) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-fn arguments() -> Result<Arguments> {
-    let mut arguments = Arguments {
+fn arguments() -> Result<BenchArguments> {
+    let mut arguments = BenchArguments {
         json: None,
         lines: 50_000,
         rounds: 3,

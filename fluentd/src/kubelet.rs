@@ -1,4 +1,4 @@
-//! Log files as the kubelet and the container runtime write them.
+//! Writes log files like the kubelet and the container runtime.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -7,25 +7,25 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use chrono::{DateTime, SecondsFormat};
 
-/// Longer lines are written in parts, as containerd does.
+/// Maximum size of a part, bytes, as in containerd.
 const PART: usize = 16 * 1024;
-/// Between two lines.
+/// Time between two lines, nanoseconds.
 const STEP_NANOS: i64 = 1_000;
 
-/// One container's log.
-pub struct Log {
+/// A container's log.
+pub struct KubeletLog {
     directory: PathBuf,
     file: File,
-    /// Nanoseconds since 1970 of the last line; runs by itself, so that no two lines have the same.
+    /// Time of the last line, nanoseconds since 1970. Each line has a different one.
     clock: i64,
     rotated: u32,
 }
 
-impl Log {
-    /// A new one under `<root>/pods`; `pod` is `<namespace>_<name>_<uid>`.
+impl KubeletLog {
+    /// Creates a log under `<root>/pods`; `pod` is `<namespace>_<name>_<uid>`.
     ///
     /// # Errors
-    /// When it cannot be created.
+    /// When a folder or file cannot be created.
     pub fn new(root: &Path, pod: &str, container: &str) -> Result<Self> {
         let directory = root.join("pods").join(pod).join(container);
         fs::create_dir_all(&directory)?;
@@ -38,7 +38,7 @@ impl Log {
         })
     }
 
-    /// Writes one line, in parts where it is long.
+    /// Writes a line; splits a long one into parts.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -50,7 +50,7 @@ impl Log {
         Ok(())
     }
 
-    /// Writes one part of a line.
+    /// Writes a part of a line.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -62,7 +62,7 @@ impl Log {
         Ok(self.file.write_all(&line)?)
     }
 
-    /// Renames the file and goes on in a new one.
+    /// Renames the file and starts a new one.
     ///
     /// # Errors
     /// When it cannot be renamed.

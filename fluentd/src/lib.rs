@@ -1,11 +1,10 @@
-//! Runs the real Fluentd with the configuration and the plugins of this
-//! folder, between log files as the kubelet writes them and a stand-in for
-//! the servers that it talks to. For tests only.
+//! Tests run the real Fluentd with the configuration and plugins of this folder. Log files look like the kubelet's, and
+//! one server stands in for OpenSearch and Kubernetes.
 
-pub mod gate;
 pub mod kubelet;
 pub mod process;
 pub mod servers;
+pub mod tls_proxy;
 
 use std::path::PathBuf;
 

@@ -1,21 +1,21 @@
-//! Fluentd as a process.
+//! Runs Fluentd as a process.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use local::fluentd::Settings;
-use local::{Daemon, Lifetime, OpenSearchAccess, Output};
+use local::fluentd::FluentdSettings;
+use local::{Daemon, Lifetime, LogDestination, OpenSearchAccess};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
-/// What [`Fluentd::wait`] gives it.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// Limit of [`Fluentd::wait`].
+const TIMEOUT: Duration = Duration::from_secs(90);
 
 pub use local::fluentd::executable;
 
-/// The executable; where there is none, says what is not tested then.
+/// The executable. If there is none, reports that `what` is not tested.
 #[must_use]
 pub fn executable_for(what: &str) -> Option<PathBuf> {
     let found = executable();
@@ -27,7 +27,7 @@ pub fn executable_for(what: &str) -> Option<PathBuf> {
     found
 }
 
-/// One Fluentd with a state of its own.
+/// A Fluentd process with its state in a temporary folder.
 pub struct Fluentd {
     daemon: Daemon,
     state: TempDir,
@@ -35,15 +35,15 @@ pub struct Fluentd {
 }
 
 impl Fluentd {
-    /// One that reads `<logs>/pods/…` (`logs` may be a pattern) and talks to `servers`; not started yet.
+    /// Reads `<logs>/pods/…` and sends to `servers` after [`Self::start`]. `logs` may be a glob pattern.
     ///
     /// # Errors
-    /// When no directory or no port can be had.
+    /// When no folder can be created, no port is free, or the library is not built.
     pub fn new(executable: PathBuf, logs: &Path, servers: SocketAddr) -> Result<Self> {
         let state = TempDir::new()?;
-        // Free now, and nobody else is told of it.
+        // The port is free now and probably stays free until Fluentd starts.
         let metrics = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let settings = Settings {
+        let settings = FluentdSettings {
             pods: &logs.join("pods"),
             exclude: &[],
             state: state.path(),
@@ -55,9 +55,9 @@ impl Fluentd {
             },
             metrics,
         };
-        let output = Output::File(state.path().join("fluentd.out"));
+        let output = LogDestination::File(state.path().join("fluentd.out"));
         let lifetime = Lifetime::WithParent("KILL".to_owned());
-        let program = local::fluentd::program(executable, &settings, output, lifetime);
+        let program = local::fluentd::program(executable, &settings, output, lifetime)?;
         Ok(Self {
             daemon: Daemon::new(program),
             state,
@@ -65,7 +65,7 @@ impl Fluentd {
         })
     }
 
-    /// Sets a variable of its environment, for the next start.
+    /// Sets an environment variable for the next start.
     pub fn set(&mut self, name: &str, value: &str) {
         self.daemon
             .program_mut()
@@ -73,40 +73,40 @@ impl Fluentd {
             .insert(name.to_owned(), value.to_owned());
     }
 
-    /// Where it keeps positions, buffer and dead letters.
+    /// The folder for positions, buffer, pending lines and dead letters.
     #[must_use]
     pub fn state(&self) -> &Path {
         self.state.path()
     }
 
-    /// Starts it, and waits until it answers.
+    /// Starts Fluentd and waits until it serves metrics.
     ///
     /// # Errors
-    /// When it ends instead.
+    /// When Fluentd exits instead.
     pub async fn start(&mut self) -> Result<()> {
         self.daemon.start()?;
         self.wait("Fluentd to answer", async || self.metrics().await.is_ok())
             .await
     }
 
-    /// Its process id, while it runs.
+    /// The process id, while Fluentd runs.
     #[must_use]
     pub fn pid(&self) -> Option<i32> {
         Some(self.daemon.identity()?.pid)
     }
 
-    /// Ends it at once (`SIGKILL`).
+    /// Sends `SIGKILL`.
     ///
     /// # Errors
-    /// When it does not go away.
+    /// When the process does not end.
     pub fn kill(&mut self) -> Result<()> {
         Ok(self.daemon.kill()?)
     }
 
-    /// Its metrics, as Prometheus reads them.
+    /// The metrics in Prometheus format.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When Fluentd does not answer.
     pub async fn metrics(&self) -> Result<String> {
         let url = format!("http://{}/metrics", self.metrics);
         Ok(reqwest::get(url).await?.error_for_status()?.text().await?)
@@ -127,22 +127,22 @@ impl Fluentd {
             .sum())
     }
 
-    /// What it has written to its standard output and error.
+    /// Standard output and error.
     #[must_use]
     pub fn output(&self) -> String {
         String::from_utf8_lossy(&self.daemon.program().output.read()).into_owned()
     }
 
-    /// Waits until something is so.
+    /// Waits for a condition.
     ///
     /// # Errors
-    /// When it is not after a long time, or Fluentd has ended, with what it said last.
-    pub async fn wait(&self, what: &str, mut so: impl AsyncFnMut() -> bool) -> Result<()> {
-        let end = Instant::now() + PATIENCE;
-        while !so().await {
+    /// After a timeout, or when Fluentd has exited; the error has its last lines.
+    pub async fn wait(&self, what: &str, mut condition: impl AsyncFnMut() -> bool) -> Result<()> {
+        let end = Instant::now() + TIMEOUT;
+        while !condition().await {
             if !self.daemon.alive() || Instant::now() > end {
                 bail!(
-                    "waited in vain for {what}; the last lines of Fluentd:\n{}",
+                    "timed out waiting for {what}; Fluentd's last lines:\n{}",
                     self.daemon.tail()
                 );
             }

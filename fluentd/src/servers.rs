@@ -1,5 +1,4 @@
-//! One HTTP server in the place of OpenSearch and of the Kubernetes API
-//! server: what is asked is kept, and answered as a test wants it.
+//! One HTTP server stands in for OpenSearch and the Kubernetes API server.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,89 +9,88 @@ use anyhow::Result;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use local::metadata::{self, Pods};
+use local::metadata::{self, ServedPods};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// How a document is answered.
+/// The response for a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is stored, or 409 where its id is there already.
+pub enum BulkVerdict {
+    /// 201, or 409 for a known id.
     Stored,
-    /// 429: to be sent again.
+    /// 429: Fluentd sends the document again.
     TooMany,
-    /// 400: never to be stored.
-    Refused,
+    /// 400: the document becomes a dead letter.
+    Rejected,
 }
 
-type Judge = Box<dyn Fn(&Value) -> Verdict + Send>;
+type BulkVerdictFn = Box<dyn Fn(&Value) -> BulkVerdict + Send>;
 
-/// What the servers hold.
-struct Held {
+struct StoredDocuments {
     /// Documents by id, each with the data stream in `_stream`.
     documents: BTreeMap<String, Value>,
-    /// Documents that came with an id that was there already.
+    /// Number of documents with a known id.
     repeated: usize,
-    judge: Judge,
+    verdict: BulkVerdictFn,
 }
 
-/// Both servers at one address.
+/// Stand-ins for both servers at one address.
 pub struct Servers {
-    held: Arc<Mutex<Held>>,
-    pods: Arc<Pods>,
+    store: Arc<Mutex<StoredDocuments>>,
+    pods: Arc<ServedPods>,
     address: SocketAddr,
     task: Option<JoinHandle<()>>,
 }
 
 impl Servers {
-    /// Starts them, with the pods of a `PodList` as `kubectl get pods -A -o json` prints it.
+    /// Starts the servers with the pods of a `PodList` file, the output of `kubectl get pods -A -o json`.
     ///
     /// # Errors
-    /// When the file is not that, or no port can be had.
+    /// When the file is not a `PodList`, or no port is free.
     pub async fn start(pods: &Path) -> Result<Self> {
-        let held = Held {
+        let store = StoredDocuments {
             documents: BTreeMap::new(),
             repeated: 0,
-            judge: Box::new(|_| Verdict::Stored),
+            verdict: Box::new(|_| BulkVerdict::Stored),
         };
         let mut servers = Self {
-            held: Arc::new(Mutex::new(held)),
-            pods: Arc::new(Pods::of_file(pods)?),
+            store: Arc::new(Mutex::new(store)),
+            pods: Arc::new(ServedPods::from_file(pods)?),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             task: None,
         };
-        servers.come_back().await?;
+        servers.start_again().await?;
         Ok(servers)
     }
 
-    /// Where they are.
+    /// The address that clients connect to.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Closes all connections; what connects now is refused.
-    pub async fn go_away(&mut self) {
+    /// Closes all connections and refuses new ones.
+    pub async fn stop(&mut self) {
         if let Some(task) = self.task.take() {
             task.abort();
-            // It has been aborted; only its end matters.
+            // An aborted task returns an error.
             let _ = task.await;
         }
     }
 
-    /// Listens again, at the same address.
+    /// Listens at the same address again.
     ///
     /// # Errors
-    /// When the port was taken meanwhile.
-    pub async fn come_back(&mut self) -> Result<()> {
+    /// When another process has the port.
+    pub async fn start_again(&mut self) -> Result<()> {
         let listener = TcpListener::bind(self.address).await?;
         self.address = listener.local_addr()?;
         let app = Router::new()
             .route("/", get(about))
             .route("/_bulk", post(bulk).put(bulk))
             .layer(DefaultBodyLimit::disable())
-            .with_state(Arc::clone(&self.held))
+            .with_state(Arc::clone(&self.store))
             .merge(metadata::routes(Arc::clone(&self.pods)));
         self.task = Some(tokio::spawn(async move {
             // Ends with the task.
@@ -101,38 +99,38 @@ impl Servers {
         Ok(())
     }
 
-    /// How documents are answered from now on.
-    pub fn judge(&self, judge: impl Fn(&Value) -> Verdict + Send + 'static) {
-        lock(&self.held).judge = Box::new(judge);
+    /// Sets the response for each document from now on.
+    pub fn set_verdict(&self, verdict: impl Fn(&Value) -> BulkVerdict + Send + 'static) {
+        lock(&self.store).verdict = Box::new(verdict);
     }
 
-    /// What is stored, in order of the ids.
+    /// The stored documents by id.
     #[must_use]
     pub fn documents(&self) -> Vec<Value> {
-        lock(&self.held).documents.values().cloned().collect()
+        lock(&self.store).documents.values().cloned().collect()
     }
 
-    /// How many are stored.
+    /// Number of stored documents.
     #[must_use]
     pub fn count(&self) -> usize {
-        lock(&self.held).documents.len()
+        lock(&self.store).documents.len()
     }
 
-    /// How many came once more.
+    /// Number of documents with a known id.
     #[must_use]
     pub fn repeated(&self) -> usize {
-        lock(&self.held).repeated
+        lock(&self.store).repeated
     }
 
-    /// Makes a pod known, or replaces it.
+    /// Adds or replaces a pod.
     pub fn add_pod(&self, pod: Value) {
         self.pods.add(pod);
     }
 
-    /// How often a pod was asked for.
+    /// Number of requests for a single pod.
     #[must_use]
-    pub fn pods_asked_for(&self) -> usize {
-        self.pods.asked_for()
+    pub fn pod_requests(&self) -> usize {
+        self.pods.request_count()
     }
 }
 
@@ -144,40 +142,41 @@ impl Drop for Servers {
     }
 }
 
-fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
-    held.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(store: &Mutex<StoredDocuments>) -> MutexGuard<'_, StoredDocuments> {
+    store.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn about() -> Json<Value> {
     Json(json!({"name": "stand-in", "version": {"distribution": "opensearch", "number": "3.6.0"}}))
 }
 
-async fn bulk(State(held): State<Arc<Mutex<Held>>>, body: String) -> Json<Value> {
-    let mut held = lock(&held);
+async fn bulk(State(store): State<Arc<Mutex<StoredDocuments>>>, body: String) -> Json<Value> {
+    let mut store = lock(&store);
     let mut items = Vec::new();
     let mut lines = body.lines();
     while let (Some(action), Some(document)) = (lines.next(), lines.next()) {
         let read = |text| serde_json::from_str::<Value>(text).unwrap_or_default();
-        items.push(json!({"create": held.answer(&read(action)["create"], read(document))}));
+        items.push(json!({"create": store.create(&read(action)["create"], read(document))}));
     }
     let errors = items.iter().any(|item| item["create"].get("error").is_some());
     Json(json!({"took": 1, "errors": errors, "items": items}))
 }
 
-impl Held {
-    fn answer(&mut self, action: &Value, mut document: Value) -> Value {
+impl StoredDocuments {
+    /// Answers one action of a bulk request.
+    fn create(&mut self, action: &Value, mut document: Value) -> Value {
         let error = |status: u16, kind: &str| json!({"status": status, "error": {"type": kind, "reason": "so it is"}});
         let (Some(id), Some(index)) = (action["_id"].as_str(), action["_index"].as_str()) else {
             return error(400, "action_request_validation_exception");
         };
-        match (self.judge)(&document) {
-            Verdict::TooMany => error(429, "rejected_execution_exception"),
-            Verdict::Refused => error(400, "mapper_parsing_exception"),
-            Verdict::Stored if self.documents.contains_key(id) => {
+        match (self.verdict)(&document) {
+            BulkVerdict::TooMany => error(429, "rejected_execution_exception"),
+            BulkVerdict::Rejected => error(400, "mapper_parsing_exception"),
+            BulkVerdict::Stored if self.documents.contains_key(id) => {
                 self.repeated += 1;
                 error(409, "version_conflict_engine_exception")
             }
-            Verdict::Stored => {
+            BulkVerdict::Stored => {
                 document["_stream"] = index.strip_prefix("logs-").unwrap_or(index).into();
                 self.documents.insert(id.to_owned(), document);
                 json!({"status": 201})

@@ -1,4 +1,4 @@
-//! Every case of `golden/` through the real Fluentd.
+//! The real Fluentd makes the expected documents of every case in `golden/`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -28,8 +28,8 @@ fn expected() -> Result<BTreeMap<String, (String, Value)>> {
     Ok(all)
 }
 
-/// What a line is that no runtime has written, nobody can tell when: it has the time at which it was read.
-fn comparable(mut document: Value) -> Value {
+/// Removes the time of a line that no container runtime wrote: it is the time of reading.
+fn without_read_time(mut document: Value) -> Value {
     let is_unmatched = |tags: &Value| {
         let mut tags = tags.as_array().into_iter().flatten();
         tags.any(|tag| tag == schema::tag::UNMATCHED_CRI)
@@ -44,7 +44,7 @@ fn comparable(mut document: Value) -> Value {
 }
 
 #[tokio::test]
-async fn fluentd_makes_of_each_line_the_document_that_is_expected() -> Result<()> {
+async fn fluentd_makes_the_expected_document_of_each_line() -> Result<()> {
     let Some(executable) = process::executable_for("golden cases through Fluentd") else {
         return Ok(());
     };
@@ -52,14 +52,14 @@ async fn fluentd_makes_of_each_line_the_document_that_is_expected() -> Result<()
     let servers = Servers::start(&folder().join("golden/pods.json")).await?;
     let mut fluentd = Fluentd::new(executable, &folder().join("golden/*"), servers.address())?;
     fluentd.start().await?;
-    // What is missing in the end is shown below.
+    // The comparison below shows what is missing.
     let _ = fluentd
         .wait("all documents", async || servers.count() >= expected.len())
         .await;
 
     let documents = servers.documents().into_iter().map(|document| {
         let id = document["event"]["id"].as_str().unwrap_or_default().to_owned();
-        (id, comparable(document))
+        (id, without_read_time(document))
     });
     let documents: BTreeMap<String, Value> = documents.collect();
     let mut wrong = Vec::new();

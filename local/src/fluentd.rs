@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use crate::access::OpenSearchAccess;
-use crate::layout::project_root;
-use crate::process::{Lifetime, Output, Program};
+use crate::error::{Context as _, Error, Result};
+use crate::process::{Lifetime, LogDestination, Program};
+use crate::project::{find_on_path, project_root};
 
 /// Names the executable; default: `fluentd` on PATH.
 pub const EXECUTABLE_VARIABLE: &str = "FLUENTD";
@@ -15,19 +16,33 @@ pub const EXECUTABLE_VARIABLE: &str = "FLUENTD";
 /// The executable: `FLUENTD`, or `fluentd` on PATH, if any.
 #[must_use]
 pub fn executable() -> Option<PathBuf> {
-    let on_path = || {
-        let path = env::var_os("PATH")?;
-        let mut candidates = env::split_paths(&path).map(|directory| directory.join("fluentd"));
-        candidates.find(|candidate| candidate.is_file())
-    };
     env::var_os(EXECUTABLE_VARIABLE)
         .map(PathBuf::from)
-        .or_else(on_path)
+        .or_else(|| find_on_path("fluentd"))
+}
+
+/// The library that Fluentd's plugin loads: beside the running program, or in the folder `deps` beside it.
+fn library() -> Result<PathBuf> {
+    const NAME: &str = "libfluentd_normalizer.so";
+    let executable = env::current_exe().context(|| "cannot find the path of this program".into())?;
+    let folder = executable.parent().unwrap_or(Path::new("/"));
+    let candidates = [folder.join(NAME), folder.join("deps").join(NAME)];
+    let found = candidates.into_iter().find(|path| path.is_file());
+    let release = if folder.ends_with("release") {
+        " --release"
+    } else {
+        ""
+    };
+    found.ok_or_else(|| Error::NotBuilt {
+        program: NAME.into(),
+        looked_in: folder.to_owned(),
+        command: format!("cargo build{release} -p fluentd-normalizer"),
+    })
 }
 
 /// Input, files and servers of a Fluentd process.
 #[derive(Clone, Debug)]
-pub struct Settings<'s> {
+pub struct FluentdSettings<'s> {
     /// The folder of the pods' logs, or a glob pattern.
     pub pods: &'s Path,
     /// Glob patterns of files that it does not read.
@@ -42,9 +57,16 @@ pub struct Settings<'s> {
 }
 
 /// The program with these settings.
-#[must_use]
-pub fn program(executable: PathBuf, settings: &Settings<'_>, output: Output, lifetime: Lifetime) -> Program {
-    let Settings {
+///
+/// # Errors
+/// [`Error::NotBuilt`] when the library for its plugin does not exist.
+pub fn program(
+    executable: PathBuf,
+    settings: &FluentdSettings<'_>,
+    output: LogDestination,
+    lifetime: Lifetime,
+) -> Result<Program> {
+    let FluentdSettings {
         pods,
         exclude,
         state,
@@ -52,11 +74,13 @@ pub fn program(executable: PathBuf, settings: &Settings<'_>, output: Output, lif
         opensearch,
         metrics,
     } = settings;
+    let library = library()?;
     let pods = pods.display();
     let exclude: Vec<String> = exclude.iter().map(|path| format!("\"{path}\"")).collect();
     let set = |name: &str, value: String| (name.to_owned(), value);
     let mut environment = BTreeMap::from([
         set("FLUENT_STATE_PATH", state.display().to_string()),
+        set("FLUENTD_NORMALIZER", library.display().to_string()),
         set(
             "FLUENT_CONTAINER_TAIL_PATH",
             format!("{pods}/*/*/*.log.????????-??????,{pods}/*/*/*.log"),
@@ -85,9 +109,8 @@ pub fn program(executable: PathBuf, settings: &Settings<'_>, output: Output, lif
     }
     let config = |path: &str| project_root().join("fluentd").join(path);
     let argument = |path: &str| config(path).display().to_string();
-    Program {
-        name: "Fluentd".to_owned(),
-        executable,
+    let sources = ["fluent.conf", "conf.d", "plugins"].map(config);
+    Ok(Program {
         // One process as in the image; Kubernetes or `local up` restarts it.
         arguments: vec![
             "--no-supervisor".to_owned(),
@@ -97,10 +120,7 @@ pub fn program(executable: PathBuf, settings: &Settings<'_>, output: Output, lif
             argument("plugins"),
         ],
         environment,
-        directory: state.to_path_buf(),
-        output,
-        account: None,
-        lifetime,
-        sources: ["fluent.conf", "conf.d", "plugins"].map(config).into(),
-    }
+        sources: sources.into_iter().chain([library]).collect(),
+        ..Program::new("Fluentd", executable, state, output, lifetime)
+    })
 }

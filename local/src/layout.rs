@@ -6,27 +6,25 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 
-use nix::unistd::Uid;
-
 use crate::error::{Context, Result};
 use crate::node::Node;
-use crate::process::{Identity, Lifetime, Output};
+use crate::process::{Lifetime, LogDestination, ProcessIdentity, is_root};
 use crate::secret;
 
 /// The directory of a stack, and what makes the stack persistent.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Layout<'s> {
+pub(crate) struct StackLayout<'s> {
     pub directory: &'s Path,
     /// Of a persistent stack: the journal of its processes, and its pods.
     pub persistent: Option<(&'s Path, &'s Node)>,
 }
 
-impl Layout<'_> {
+impl StackLayout<'_> {
     /// The output of a component: this file, or in a persistent stack the log of its pod.
-    pub(crate) fn output(&self, component: &str, file: &str) -> Result<Output> {
+    pub(crate) fn output(&self, component: &str, file: &str) -> Result<LogDestination> {
         match self.persistent {
             Some((_, node)) => node.output(component),
-            None => Ok(Output::File(self.directory.join(file))),
+            None => Ok(LogDestination::File(self.directory.join(file))),
         }
     }
 
@@ -49,15 +47,6 @@ impl Layout<'_> {
     }
 }
 
-/// The root of the project that this program was built from.
-#[must_use]
-pub fn project_root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .map(Path::to_path_buf)
-        .unwrap_or_default()
-}
-
 const PREFIX: &str = "irmgard-local.";
 
 /// A directory that is removed when this value is dropped. If this process is killed, the next stack removes it.
@@ -71,7 +60,7 @@ impl TempDirectory {
         remove_orphans(&base);
         let pid = i32::try_from(process::id()).unwrap_or_default();
         let (started, boot) =
-            Identity::from_pid(pid).map_or((0, 0), |identity| (identity.started, identity.boot));
+            ProcessIdentity::from_pid(pid).map_or((0, 0), |identity| (identity.started, identity.boot));
         let path = base.join(format!("{PREFIX}{pid}.{started}.{boot}.{}", secret::suffix()?));
         DirBuilder::new()
             .mode(0o711)
@@ -105,7 +94,7 @@ fn remove_orphans(base: &Path) {
         else {
             continue;
         };
-        let owner = Identity {
+        let owner = ProcessIdentity {
             pid: i32::try_from(pid).unwrap_or_default(),
             started,
             boot,
@@ -136,7 +125,7 @@ pub(crate) fn persistent_directory(preferred: &Path) -> Result<PathBuf> {
 
 /// Whether other accounts can reach a directory. Always true unless this process runs as root.
 pub(crate) fn is_reachable(path: &Path) -> bool {
-    !Uid::effective().is_root()
+    !is_root()
         || path
             .ancestors()
             .all(|ancestor| fs::metadata(ancestor).is_ok_and(|data| data.permissions().mode() & 0o001 != 0))

@@ -6,9 +6,8 @@
 //!   (`local exec -- cargo test` sets it).
 //! - [`Service`] runs `irmgard` or `anonymizer` in such an environment.
 
-#![allow(missing_docs, reason = "a name that says it all needs no comment")]
-
 mod access;
+mod container_log;
 mod error;
 pub mod fluentd;
 mod layout;
@@ -17,7 +16,8 @@ mod node;
 mod persistent_stack;
 mod ports;
 mod process;
-pub mod proxy;
+mod project;
+mod s3;
 mod scratch;
 mod secret;
 mod server;
@@ -28,15 +28,17 @@ mod test_support;
 pub use access::{
     Environment, ObjectStoreAccess, OpenSearchAccess, PostgresAccess, RabbitMqAccess, use_account,
 };
+pub use container_log::{Limits, Stream, run as write_container_log};
 pub use error::{Error, Result};
-pub use layout::project_root;
 pub use log_shipper::LogShipper;
-pub use node::{log_writer, metadata};
+pub use node::metadata;
 pub use persistent_stack::{PersistentStack, StackProcess, StackStatus};
-pub use process::program;
-pub use process::{Daemon, Identity, Lifetime, Output, Program};
+pub use ports::free as free_port;
+pub use process::{Daemon, Lifetime, LogDestination, ProcessIdentity, Program};
+pub use project::{program, project_root};
+pub use s3::serve as serve_s3;
 pub use scratch::{Scratch, scratch};
-pub use server::{Server, serve_s3};
+pub use server::Server;
 pub use service::Service;
-pub use stack::{Builder, Stack};
+pub use stack::{Stack, StackBuilder};
 pub use test_support::{not_tested, opensearch, opensearch_is_ours, postgres_log};

@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 
 use schema::component;
 
-use crate::access::{Environment, OpenSearchAccess};
+use crate::access::{Access, OpenSearchAccess};
 use crate::error::{Context, Error, Result};
-use crate::fluentd::{self, Settings};
-use crate::layout::Layout;
+use crate::fluentd::{self, FluentdSettings};
+use crate::layout::StackLayout;
 use crate::ports;
-use crate::process::{Daemon, Output, Program, local_program, program};
+use crate::process::{Daemon, LogDestination, Program};
+use crate::project::{local_program, program};
 
 /// The program that ships log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +34,11 @@ impl LogShipper {
     }
 
     /// Its processes in the order of their start. None is started yet.
-    pub(crate) fn daemons(self, layout: Layout<'_>, opensearch: &OpenSearchAccess) -> Result<Vec<Daemon>> {
+    pub(crate) fn daemons(
+        self,
+        layout: StackLayout<'_>,
+        opensearch: &OpenSearchAccess,
+    ) -> Result<Vec<Daemon>> {
         let (_, node) = layout
             .persistent
             .ok_or_else(|| Error::request("cannot ship log lines", "the stack is not persistent"))?;
@@ -44,9 +49,8 @@ impl LogShipper {
                 let state = layout.directory.join("fluentd");
                 fs::create_dir_all(&state).context(|| format!("cannot create {}", state.display()))?;
                 let api = SocketAddr::from(([127, 0, 0, 1], ports::free()?));
+                let output = LogDestination::File(layout.directory.join("metadata.out"));
                 let metadata = Program {
-                    name: "metadata server".into(),
-                    executable: local_program()?,
                     arguments: vec![
                         "metadata".into(),
                         "--listen".into(),
@@ -54,12 +58,13 @@ impl LogShipper {
                         "--pods".into(),
                         node.pod_list().display().to_string(),
                     ],
-                    environment: Environment::new(),
-                    directory: layout.directory.into(),
-                    output: Output::File(layout.directory.join("metadata.out")),
-                    account: None,
-                    lifetime: layout.lifetime("KILL"),
-                    sources: Vec::new(),
+                    ..Program::new(
+                        "metadata server",
+                        local_program()?,
+                        layout.directory,
+                        output,
+                        layout.lifetime("KILL"),
+                    )
                 };
                 // As in a cluster, Fluentd does not read its own log. A line about a rejected line would be rejected too.
                 let fluentd_log = node
@@ -67,7 +72,7 @@ impl LogShipper {
                     .join("*_fluentd-*_*/fluentd/*")
                     .display()
                     .to_string();
-                let settings = Settings {
+                let settings = FluentdSettings {
                     pods: &node.pods_directory(),
                     exclude: &[fluentd_log],
                     state: &state,
@@ -76,16 +81,15 @@ impl LogShipper {
                     metrics: SocketAddr::from(([127, 0, 0, 1], ports::free()?)),
                 };
                 let output = layout.output(component::FLUENTD, "fluentd.out")?;
-                let mut fluentd = fluentd::program(executable, &settings, output, layout.lifetime("KILL"));
+                let mut fluentd = fluentd::program(executable, &settings, output, layout.lifetime("KILL"))?;
                 fluentd.environment.extend(node.environment(component::FLUENTD)?);
                 vec![metadata, fluentd]
             }
             Self::Logq => {
                 let mut environment = node.environment(component::LOGQ)?;
                 opensearch.write(&mut environment);
+                let output = layout.output(component::LOGQ, "logq.out")?;
                 vec![Program {
-                    name: "logq import".into(),
-                    executable: program("logq")?,
                     arguments: vec![
                         "import".into(),
                         "--follow".into(),
@@ -94,11 +98,13 @@ impl LogShipper {
                         node.pods_directory().display().to_string(),
                     ],
                     environment,
-                    directory: layout.directory.into(),
-                    output: layout.output(component::LOGQ, "logq.out")?,
-                    account: None,
-                    lifetime: layout.lifetime("KILL"),
-                    sources: Vec::new(),
+                    ..Program::new(
+                        "logq import",
+                        program("logq")?,
+                        layout.directory,
+                        output,
+                        layout.lifetime("KILL"),
+                    )
                 }]
             }
         };

@@ -8,10 +8,10 @@ use clap::Parser;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match command::Arguments::parse().run().await {
+    match command::Cli::parse().run().await {
         Ok(code) => code,
         Err(error) => {
-            command::print_error(&error);
+            command::output::print_error(&error);
             ExitCode::from(command::STACK_FAILED)
         }
     }

@@ -19,7 +19,7 @@ static RESERVED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 ///
 /// # Errors
 /// When none is found.
-pub(crate) fn free() -> Result<u16> {
+pub fn free() -> Result<u16> {
     let mut reserved = RESERVED.lock().unwrap_or_else(PoisonError::into_inner);
     let mut last = Err(std::io::Error::other("no port tried"));
     for _ in 0..200 {

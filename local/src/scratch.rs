@@ -3,16 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
-use reqwest::Method;
-use serde_json::json;
-
-use crate::access::{
-    Environment, ObjectStoreAccess, PostgresAccess, RabbitMqAccess, percent_encoded, use_account,
-    write_onnx_runtime,
-};
+use crate::access::{Access, Environment, ObjectStoreAccess, PostgresAccess, RabbitMqAccess, use_account};
 use crate::error::{Error, Result};
-use crate::secret;
-use crate::server::{create_buckets, create_database, drop_database, management, policies};
+use crate::{project, secret};
 
 /// A fresh database, a fresh virtual host (or unique queue names) and two fresh buckets.
 ///
@@ -24,7 +17,6 @@ pub struct Scratch {
     pub object_store: ObjectStoreAccess,
     /// The job queue: the default name in a fresh virtual host, or a unique name.
     pub queue: String,
-    maintenance: PostgresAccess,
 }
 
 /// Creates a fresh database, virtual host and buckets in the stack that the environment names.
@@ -33,27 +25,24 @@ pub struct Scratch {
 /// [`Error::NoStack`] when the environment names no stack.
 pub async fn scratch() -> Result<Scratch> {
     let missing = |name: &str| Error::NoStack { missing: name.into() };
-    let maintenance = PostgresAccess::from_environment()?.ok_or_else(|| missing("POSTGRES_HOST"))?;
+    let mut postgres = PostgresAccess::from_environment()?.ok_or_else(|| missing("POSTGRES_HOST"))?;
     let mut rabbitmq = RabbitMqAccess::from_environment()?.ok_or_else(|| missing("RABBITMQ_HOST"))?;
     let object_store =
         ObjectStoreAccess::from_environment()?.ok_or_else(|| missing("OBJECT_STORE_ENDPOINT"))?;
 
     let name = format!("scratch_{}", secret::suffix()?);
-    let postgres = PostgresAccess {
-        database: name.clone(),
-        ..maintenance.clone()
-    };
-    create_database(&maintenance, &name).await?;
+    postgres.database.clone_from(&name);
+    postgres.create_database().await?;
     let buckets = name.replace('_', "-");
     let object_store = ObjectStoreAccess {
         input_bucket: format!("{buckets}-input"),
         output_bucket: format!("{buckets}-output"),
         ..object_store
     };
-    create_buckets(&object_store).await?;
+    object_store.create_buckets().await?;
     let queue = if rabbitmq.management.is_some() {
         rabbitmq.vhost = name;
-        create_vhost(&rabbitmq).await?;
+        rabbitmq.create_vhost().await?;
         "images".into()
     } else {
         format!("{name}.images")
@@ -63,34 +52,7 @@ pub async fn scratch() -> Result<Scratch> {
         rabbitmq,
         object_store,
         queue,
-        maintenance,
     })
-}
-
-/// Creates the virtual host with the project's policies.
-async fn create_vhost(access: &RabbitMqAccess) -> Result<()> {
-    let vhost = percent_encoded(&access.vhost);
-    management(access, Method::PUT, &format!("/api/vhosts/{vhost}"), None).await?;
-    let everything = json!({ "configure": ".*", "write": ".*", "read": ".*" });
-    let user = percent_encoded(&access.username);
-    management(
-        access,
-        Method::PUT,
-        &format!("/api/permissions/{vhost}/{user}"),
-        Some(&everything),
-    )
-    .await?;
-    for policy in policies("images")? {
-        let name = percent_encoded(policy["name"].as_str().unwrap_or_default());
-        management(
-            access,
-            Method::PUT,
-            &format!("/api/policies/{vhost}/{name}"),
-            Some(&policy),
-        )
-        .await?;
-    }
-    Ok(())
 }
 
 impl Scratch {
@@ -102,13 +64,13 @@ impl Scratch {
         self.rabbitmq.write(&mut environment);
         self.object_store.write(&mut environment);
         environment.insert("RABBITMQ_QUEUE".into(), self.queue.clone());
-        write_onnx_runtime(&mut environment);
+        project::write_onnx_runtime(&mut environment);
         environment
     }
 
     /// As [`Self::environment`], with the object store account of one of our programs (see [`use_account`]).
     #[must_use]
-    pub fn environment_of(&self, account: &str) -> Environment {
+    pub fn environment_for(&self, account: &str) -> Environment {
         let mut environment = self.environment();
         use_account(&mut environment, account);
         environment
@@ -117,14 +79,12 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let (maintenance, rabbitmq) = (self.maintenance.clone(), self.rabbitmq.clone());
-        let database = self.postgres.database.clone();
+        let (postgres, rabbitmq) = (self.postgres.clone(), self.rabbitmq.clone());
         let removal = async move {
             // Errors are harmless: the end of the stack removes the rest.
-            let _ = drop_database(&maintenance, &database).await;
+            let _ = postgres.drop_database().await;
             if rabbitmq.management.is_some() {
-                let vhost = percent_encoded(&rabbitmq.vhost);
-                let _ = management(&rabbitmq, Method::DELETE, &format!("/api/vhosts/{vhost}"), None).await;
+                let _ = rabbitmq.delete_vhost().await;
             }
         };
         // The caller's runtime may be shutting down, so this needs another one. The limit keeps tests short.

@@ -14,18 +14,14 @@ pub(crate) fn bytes<const N: usize>() -> Result<[u8; N]> {
     Ok(buffer)
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// A password: 128 random bits in lower-case hexadecimal, which needs no quoting.
 pub(crate) fn password() -> Result<String> {
-    Ok(hex(&bytes::<16>()?))
+    Ok(hex::encode(bytes::<16>()?))
 }
 
 /// The random part of a name: 40 bits in hexadecimal.
 pub(crate) fn suffix() -> Result<String> {
-    Ok(hex(&bytes::<5>()?))
+    Ok(hex::encode(bytes::<5>()?))
 }
 
 /// A random UUID (RFC 9562, version 4).
@@ -33,7 +29,7 @@ pub(crate) fn uuid() -> Result<String> {
     let mut random = bytes::<16>()?;
     random[6] = random[6] & 0x0f | 0x40;
     random[8] = random[8] & 0x3f | 0x80;
-    let digits = hex(&random);
+    let digits = hex::encode(random);
     let parts: Vec<&str> = [0..8, 8..12, 12..16, 16..20, 20..32]
         .into_iter()
         .filter_map(|part| digits.get(part))

@@ -12,7 +12,8 @@ use crate::access::{Environment, use_account};
 use crate::error::{Error, Result};
 use crate::layout::TempDirectory;
 use crate::ports;
-use crate::process::{Daemon, DaemonRecord, Identity, Lifetime, Output, Program, program as built_program};
+use crate::process::{Daemon, DaemonRecord, Lifetime, LogDestination, ProcessIdentity, Program};
+use crate::project::program as built_program;
 
 /// How long a service may take to become ready.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -36,7 +37,7 @@ impl Service {
     /// [`Error::NotBuilt`] when there is no such program.
     pub fn new(name: &str, environment: &Environment) -> Result<Self> {
         let temporary = TempDirectory::new()?;
-        let output = Output::File(temporary.path().join(format!("{name}.log")));
+        let output = LogDestination::File(temporary.path().join(format!("{name}.log")));
         Self::build(
             name,
             environment,
@@ -49,7 +50,7 @@ impl Service {
     pub(crate) fn build(
         name: &str,
         environment: &Environment,
-        output: Output,
+        output: LogDestination,
         lifetime: Lifetime,
         temporary: Option<TempDirectory>,
     ) -> Result<Self> {
@@ -71,15 +72,9 @@ impl Service {
         let listen = variables.get("LISTEN").cloned().unwrap_or_default();
         let admin = variables.get("ADMIN_LISTEN").cloned().unwrap_or_default();
         let program = Program {
-            name: name.into(),
-            executable: built_program(name)?,
             arguments: vec!["serve".into()],
             environment: variables,
-            directory: env::temp_dir(),
-            output,
-            account: None,
-            lifetime,
-            sources: Vec::new(),
+            ..Program::new(name, built_program(name)?, &env::temp_dir(), output, lifetime)
         };
         Ok(Self {
             daemon: Daemon::new(program),
@@ -260,7 +255,7 @@ impl Service {
     }
 
     #[must_use]
-    pub fn identity(&self) -> Option<Identity> {
+    pub fn identity(&self) -> Option<ProcessIdentity> {
         self.daemon.identity()
     }
 

@@ -7,16 +7,18 @@ use std::sync::Arc;
 use tokio::time::{Duration, Instant, sleep};
 use tokio::try_join;
 
-use crate::access::{self, Environment, ObjectStoreAccess, OpenSearchAccess, PostgresAccess, RabbitMqAccess};
-use crate::error::{Error, Result};
-use crate::layout::{Layout, TempDirectory};
-use crate::node::Node;
-use crate::process::Identity;
-use crate::server::{
-    Server, check_object_store, check_postgres, check_rabbitmq, find_opensearch, launch_opensearch,
-    start_object_store, start_postgres, start_rabbitmq,
+use crate::access::{
+    self, Access, Environment, OPENSEARCH_MISSING, ObjectStoreAccess, OpenSearchAccess, PostgresAccess,
+    RabbitMqAccess,
 };
-use crate::test_support::OPENSEARCH_MISSING;
+use crate::error::{Error, Result};
+use crate::layout::{StackLayout, TempDirectory};
+use crate::node::Node;
+use crate::process::ProcessIdentity;
+use crate::project;
+use crate::server::{
+    Server, Unavailable, launch_opensearch, start_object_store, start_postgres, start_rabbitmq,
+};
 
 /// PostgreSQL, RabbitMQ and an S3 store, ready for use; on request OpenSearch too.
 ///
@@ -37,17 +39,17 @@ pub struct Stack {
 }
 
 /// OpenSearch, or why this machine cannot run it.
-pub(crate) type OpenSearchResult = std::result::Result<Server<OpenSearchAccess>, String>;
+pub(crate) type OpenSearchResult = std::result::Result<Server<OpenSearchAccess>, Unavailable>;
 
 /// The settings of a new stack.
 #[derive(Debug, Default)]
-pub struct Builder {
+pub struct StackBuilder {
     only_ours: bool,
     opensearch: bool,
     persistent: Option<(PathBuf, PathBuf, Arc<Node>)>,
 }
 
-impl Builder {
+impl StackBuilder {
     /// Starts all servers, even if the environment names external ones.
     #[must_use]
     pub fn only_ours(mut self) -> Self {
@@ -74,84 +76,33 @@ impl Builder {
     /// # Errors
     /// When a program is missing or a server does not become ready. Then the started servers end.
     pub async fn start(self) -> Result<Stack> {
-        let allow_external = !self.only_ours;
-        let postgres = if allow_external {
-            PostgresAccess::external_from_environment()?
-        } else {
-            None
-        };
-        let rabbitmq = if allow_external {
-            RabbitMqAccess::external_from_environment()?
-        } else {
-            None
-        };
-        let object_store = if allow_external {
-            ObjectStoreAccess::external_from_environment()?
-        } else {
-            None
-        };
-
-        let temporary = if self.persistent.is_none() {
-            Some(TempDirectory::new()?)
-        } else {
-            None
+        let temporary = match &self.persistent {
+            Some(_) => None,
+            None => Some(TempDirectory::new()?),
         };
         let directory = match (&self.persistent, &temporary) {
             (Some((directory, ..)), _) => directory.clone(),
-            (None, Some(temporary)) => temporary.path().into(),
-            (None, None) => PathBuf::new(),
+            (None, temporary) => temporary
+                .as_ref()
+                .map(TempDirectory::path)
+                .unwrap_or(Path::new(""))
+                .into(),
         };
-        let layout = Layout {
+        let layout = StackLayout {
             directory: &directory,
             persistent: self
                 .persistent
                 .as_ref()
                 .map(|(_, journal, node)| (journal.as_path(), &**node)),
         };
-        let opensearch = if !self.opensearch {
-            None
-        } else if let Some(access) = allow_external
-            .then(OpenSearchAccess::external_from_environment)
-            .flatten()
-        {
-            Some(Ok(Server::external("opensearch", access)))
-        } else {
-            Some(start_opensearch(layout)?)
+        let opensearch = match self.opensearch {
+            true => Some(start_opensearch(layout, self.only_ours)?),
+            false => None,
         };
         let (postgres, rabbitmq, object_store) = try_join!(
-            async {
-                Ok(match postgres {
-                    Some(access) => {
-                        check_postgres(&access).await?;
-                        Server::external("postgres", access)
-                    }
-                    None => start_postgres(layout)
-                        .await
-                        .map(|(access, server)| Server::managed("postgres", access, server))?,
-                })
-            },
-            async {
-                Ok(match rabbitmq {
-                    Some(access) => {
-                        check_rabbitmq(&access).await?;
-                        Server::external("rabbitmq", access)
-                    }
-                    None => start_rabbitmq(layout)
-                        .await
-                        .map(|(access, server)| Server::managed("rabbitmq", access, server))?,
-                })
-            },
-            async {
-                Ok(match object_store {
-                    Some(access) => {
-                        check_object_store(&access).await?;
-                        Server::external("object-store", access)
-                    }
-                    None => start_object_store(layout)
-                        .await
-                        .map(|(access, server)| Server::managed("object-store", access, server))?,
-                })
-            },
+            external_or(start_postgres(layout), self.only_ours),
+            external_or(start_rabbitmq(layout), self.only_ours),
+            external_or(start_object_store(layout), self.only_ours),
         )?;
         Ok(Stack {
             postgres,
@@ -164,21 +115,36 @@ impl Builder {
     }
 }
 
-/// Starts OpenSearch, or returns why this machine cannot run it.
-pub(crate) fn start_opensearch(layout: Layout<'_>) -> Result<OpenSearchResult> {
-    match find_opensearch()? {
-        Ok(installed) => {
-            let (access, server) = launch_opensearch(&installed, layout)?;
-            Ok(Ok(Server::managed("opensearch", access, server)))
+/// The external server that the environment names, ready for use. Else starts one.
+async fn external_or<A: Access>(
+    start: impl Future<Output = Result<Server<A>>>,
+    only_ours: bool,
+) -> Result<Server<A>> {
+    match external::<A>(only_ours)? {
+        Some(access) => {
+            access.prepare().await?;
+            Ok(Server::external(access))
         }
-        Err(unavailable) => Ok(Err(unavailable.0)),
+        None => start.await,
+    }
+}
+
+fn external<A: Access>(only_ours: bool) -> Result<Option<A>> {
+    if only_ours { Ok(None) } else { access::external() }
+}
+
+/// Takes the OpenSearch that the environment names, or starts one. Returns why if this machine cannot run it.
+pub(crate) fn start_opensearch(layout: StackLayout<'_>, only_ours: bool) -> Result<OpenSearchResult> {
+    match external(only_ours)? {
+        Some(access) => Ok(Ok(Server::external(access))),
+        None => launch_opensearch(layout),
     }
 }
 
 impl Stack {
     #[must_use]
-    pub fn builder() -> Builder {
-        Builder::default()
+    pub fn builder() -> StackBuilder {
+        StackBuilder::default()
     }
 
     #[must_use]
@@ -215,7 +181,7 @@ impl Stack {
     }
 
     /// The processes that the stack has started.
-    pub async fn identities(&self) -> Vec<Identity> {
+    pub async fn identities(&self) -> Vec<ProcessIdentity> {
         let mut all = self.postgres.identities().await;
         all.extend(self.rabbitmq.identities().await);
         all.extend(self.object_store.identities().await);
@@ -274,7 +240,7 @@ impl Stack {
         if let Ok(opensearch) = self.opensearch() {
             opensearch.access().write(&mut environment);
         }
-        access::write_onnx_runtime(&mut environment);
+        project::write_onnx_runtime(&mut environment);
         environment
     }
 
@@ -282,10 +248,13 @@ impl Stack {
     #[must_use]
     pub fn child_environment(&self) -> Environment {
         let started: Vec<&str> = [
-            (self.postgres.is_managed(), self.postgres.name()),
-            (self.rabbitmq.is_managed(), self.rabbitmq.name()),
-            (self.object_store.is_managed(), self.object_store.name()),
-            (self.opensearch().is_ok_and(Server::is_managed), "opensearch"),
+            (self.postgres.is_managed(), PostgresAccess::SERVER),
+            (self.rabbitmq.is_managed(), RabbitMqAccess::SERVER),
+            (self.object_store.is_managed(), ObjectStoreAccess::SERVER),
+            (
+                self.opensearch().is_ok_and(Server::is_managed),
+                OpenSearchAccess::SERVER,
+            ),
         ]
         .into_iter()
         .filter_map(|(is_managed, name)| is_managed.then_some(name))

@@ -6,12 +6,8 @@ use std::path::PathBuf;
 
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::access::{self, OpenSearchAccess};
+use crate::access::{Access, OPENSEARCH_MISSING, OpenSearchAccess, started_by_enclosing_stack};
 use crate::error::{Error, Result};
-use crate::server::probe_opensearch;
-
-/// Set by `local exec --with opensearch` when the machine cannot run OpenSearch: the reason.
-pub(crate) const OPENSEARCH_MISSING: &str = "LOCAL_OPENSEARCH_MISSING";
 
 /// How long OpenSearch may take to answer.
 const START_LIMIT: Duration = Duration::from_secs(300);
@@ -55,7 +51,7 @@ pub async fn opensearch(what: &str) -> Result<Option<OpenSearchAccess>> {
     };
     let deadline = Instant::now() + START_LIMIT;
     loop {
-        match probe_opensearch(&access).await {
+        match access.probe().await {
             Ok(()) => return Ok(Some(access)),
             Err(reason) if Instant::now() >= deadline => {
                 return Err(Error::request(
@@ -75,7 +71,7 @@ pub async fn opensearch(what: &str) -> Result<Option<OpenSearchAccess>> {
 /// reports that `what` is not tested.
 #[must_use]
 pub fn opensearch_is_ours(what: &str) -> bool {
-    let ours = access::started_by_enclosing_stack("opensearch");
+    let ours = started_by_enclosing_stack("opensearch");
     if !ours {
         not_tested(&format!(
             "{what}: OpenSearch is external, and tests delete nothing there"

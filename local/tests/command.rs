@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use local::Identity;
+use local::ProcessIdentity;
 use nix::sys::signal::Signal;
 
 fn local(arguments: &[&str]) -> Command {
@@ -97,9 +97,9 @@ fn servers_do_not_outlive_a_killed_parent() {
     BufReader::new(exec.stdout.take().unwrap())
         .read_line(&mut line)
         .unwrap();
-    let command = Identity::from_pid(line.trim().parse().unwrap()).unwrap();
-    let parent = Identity::from_pid(exec.id().try_into().unwrap()).unwrap();
-    let servers: Vec<Identity> = parent
+    let command = ProcessIdentity::from_pid(line.trim().parse().unwrap()).unwrap();
+    let parent = ProcessIdentity::from_pid(exec.id().try_into().unwrap()).unwrap();
+    let servers: Vec<ProcessIdentity> = parent
         .descendants()
         .into_iter()
         .filter(|process| *process != command)
@@ -109,7 +109,7 @@ fn servers_do_not_outlive_a_killed_parent() {
     parent.signal(Signal::SIGKILL);
     exec.wait().unwrap();
     let deadline = Instant::now() + Duration::from_secs(20);
-    while servers.iter().any(Identity::alive) {
+    while servers.iter().any(ProcessIdentity::alive) {
         assert!(Instant::now() < deadline, "still alive: {servers:?}");
         std::thread::sleep(Duration::from_millis(20));
     }

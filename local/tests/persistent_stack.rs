@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use local::Identity;
+use local::ProcessIdentity;
 use nix::sys::signal::Signal;
 
 fn program(command: &str, directory: &Path) -> Command {
@@ -43,14 +43,14 @@ fn local(command: &str, directory: &Path) -> Output {
 }
 
 /// The processes that `local status` shows, by name.
-fn running(directory: &Path) -> BTreeMap<String, Identity> {
+fn running(directory: &Path) -> BTreeMap<String, ProcessIdentity> {
     let output = local("status", directory);
     String::from_utf8(output.stdout)
         .unwrap()
         .lines()
         .take_while(|line| !line.is_empty())
         .filter_map(|line| line.trim().split_once("  "))
-        .filter_map(|(pid, name)| Some((name.to_owned(), Identity::from_pid(pid.parse().ok()?)?)))
+        .filter_map(|(pid, name)| Some((name.to_owned(), ProcessIdentity::from_pid(pid.parse().ok()?)?)))
         .collect()
 }
 

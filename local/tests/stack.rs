@@ -11,7 +11,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use local::Stack;
 use sqlx::{Connection as _, Executor, PgConnection, Row};
-use support::{Store, listening_addresses, processes_with, with_descendants};
+use support::{S3Store, listening_addresses, processes_with, with_descendants};
 use tokio::time::{Duration, Instant, sleep, timeout};
 
 async fn open_channel(url: &str) -> Channel {
@@ -90,7 +90,7 @@ async fn killed_servers_restart_with_their_data_and_leave_nothing_behind() {
     let broker = open_channel(&queue_url).await;
     declare(&broker, "images").await;
     publish(&broker, "images", b"survivor").await;
-    let store = Store::new(stack.object_store().access());
+    let store = S3Store::new(stack.object_store().access());
     store.put("input", "survivor", b"survivor").await;
 
     stack.queues_on_disk().await.unwrap();
@@ -166,7 +166,7 @@ async fn a_paused_server_answers_after_resume() {
 #[tokio::test]
 async fn a_job_returned_too_often_goes_to_the_dead_letter_queue() {
     let scratch = local::scratch().await.unwrap();
-    let queues = contract::queues::Queues::of(&scratch.queue);
+    let queues = contract::queues::Queues::for_jobs(&scratch.queue);
     let url = scratch.rabbitmq.url();
     let mut broker = open_channel(&url).await;
     for queue in queues.all() {
@@ -198,7 +198,7 @@ async fn a_job_returned_too_often_goes_to_the_dead_letter_queue() {
 #[tokio::test]
 async fn a_result_can_be_returned_any_number_of_times() {
     let scratch = local::scratch().await.unwrap();
-    let queues = contract::queues::Queues::of(&scratch.queue);
+    let queues = contract::queues::Queues::for_jobs(&scratch.queue);
     let url = scratch.rabbitmq.url();
     let mut broker = open_channel(&url).await;
     for queue in queues.all() {

@@ -1,8 +1,9 @@
-//! What a container's program finds in its environment.
+//! The environment variables of a container.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use crate::{
@@ -10,13 +11,13 @@ use crate::{
     object::{labels, list_of, text},
 };
 
-/// Stands for what only a cluster knows.
-const SOMETHING: &str = "something";
+/// The value of a variable that only a cluster sets.
+const PLACEHOLDER: &str = "something";
 
-/// A container's variables with their values. Those whose value only the cluster knows have an empty one.
+/// The variables of a container. A value that only the cluster sets is empty.
 ///
 /// # Errors
-/// When a ConfigMap is not there.
+/// When a ConfigMap does not exist.
 pub fn variables(
     container: &Value,
     workload: &Object,
@@ -25,7 +26,7 @@ pub fn variables(
     let mut all = BTreeMap::new();
     let map = |name: &str| {
         find("ConfigMap", name, workload, objects)
-            .with_context(|| format!("{workload}: there is no ConfigMap {name:?}"))
+            .with_context(|| format!("{workload}: the ConfigMap {name:?} does not exist"))
     };
     for source in list_of(&container["envFrom"]) {
         all.extend(labels(map(text(&source["configMapRef"]["name"]))?.at("/data")));
@@ -39,19 +40,19 @@ pub fn variables(
             let value = &map(text(&from["name"]))?.at("/data")[key];
             value
                 .as_str()
-                .with_context(|| format!("{workload}: there is no {key} in its ConfigMap"))?
+                .with_context(|| format!("{workload}: its ConfigMap has no key {key}"))?
         };
         all.insert(text(&variable["name"]).to_owned(), value.to_owned());
     }
     Ok(all)
 }
 
-/// The same as its program would find it: what is mounted lies in `scratch`, and each `NAME_FILE` names it there. Secrets are those
-/// that were drawn for the build.
+/// The variables as the program gets them. Mounted files are copied to `scratch`, and each `NAME_FILE` names its copy. Secrets are
+/// those of the build.
 ///
 /// # Errors
-/// When a file is named that is not mounted.
-pub fn as_found(
+/// When a variable names a file that is not mounted.
+pub fn resolved_variables(
     container: &Value,
     workload: &Object,
     objects: &[Object],
@@ -60,23 +61,23 @@ pub fn as_found(
     let mut all = variables(container, workload, objects)?;
     for (name, value) in &mut all {
         if value.is_empty() {
-            SOMETHING.clone_into(value);
+            PLACEHOLDER.clone_into(value);
         }
         if !name.ends_with("_FILE") {
             continue;
         }
-        let held = mounted(value, container, workload, objects)
+        let content = mounted_file(value, container, workload, objects)
             .with_context(|| format!("{workload}: {name}: nothing is mounted at {value}"))?;
         let file = scratch.join(name);
-        fs::write(&file, held)?;
+        fs::write(&file, content)?;
         *value = file.display().to_string();
     }
     Ok(all)
 }
 
-/// What a mounted file holds; None when nothing is mounted there, or no text.
+/// The content of a mounted file. `None` when nothing is mounted at the path, or when the content is not text.
 #[must_use]
-pub fn mounted(path: &str, container: &Value, workload: &Object, objects: &[Object]) -> Option<String> {
+pub fn mounted_file(path: &str, container: &Value, workload: &Object, objects: &[Object]) -> Option<String> {
     let (folder, key) = path.rsplit_once('/')?;
     let mount = list_of(&container["volumeMounts"])
         .iter()
@@ -84,39 +85,20 @@ pub fn mounted(path: &str, container: &Value, workload: &Object, objects: &[Obje
     let volume = list_of(&workload.pod()["volumes"])
         .iter()
         .find(|volume| volume["name"] == mount["name"])?;
-    let of = |kind: &str, name: &Value| find(kind, text(name), workload, objects);
+    let find = |kind: &str, name: &Value| find(kind, text(name), workload, objects);
     if !volume["secret"].is_null() {
-        let secret = of("Secret", &volume["secret"]["secretName"])?;
+        let secret = find("Secret", &volume["secret"]["secretName"])?;
         return decoded(text(&secret.at("/data")[key]));
     }
-    let map = of("ConfigMap", &volume["configMap"]["name"])?;
+    let map = find("ConfigMap", &volume["configMap"]["name"])?;
     map.at("/data")[key].as_str().map(str::to_owned)
 }
 
-/// The text behind base64 (RFC 4648); None where it is none, or empty.
+/// The text of a value in base64. `None` if it is invalid or empty.
 fn decoded(base64: &str) -> Option<String> {
-    let (mut bits, mut known) = (0_u32, 0);
-    let mut bytes = Vec::new();
-    // kustomize breaks long ones into lines.
-    let digits = base64
-        .bytes()
-        .filter(|byte| !byte.is_ascii_whitespace() && *byte != b'=');
-    for digit in digits {
-        let value = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'a'..=b'z' => digit - b'a' + 26,
-            b'0'..=b'9' => digit - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6) | u32::from(value);
-        known += 6;
-        if known >= 8 {
-            known -= 8;
-            bytes.push(((bits >> known) & 0xff) as u8);
-        }
-    }
+    // kustomize breaks long values into lines.
+    let digits: String = base64.split_ascii_whitespace().collect();
+    let bytes = STANDARD.decode(digits).ok()?;
     String::from_utf8(bytes).ok().filter(|text| !text.is_empty())
 }
 

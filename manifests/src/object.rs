@@ -1,4 +1,4 @@
-//! One object of a build, with what the tests ask of it.
+//! An object of a build.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Labels, or a selector of them.
 pub type Labels = BTreeMap<String, String>;
 
-/// What Kubernetes is told.
+/// A Kubernetes object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Object(Value);
 
@@ -20,7 +20,7 @@ impl TryFrom<Value> for Object {
             value["kind"].is_string()
                 && value["apiVersion"].is_string()
                 && value["metadata"]["name"].is_string(),
-            "no object of Kubernetes: {value}"
+            "not a Kubernetes object: {value}"
         );
         Ok(Self(value))
     }
@@ -33,43 +33,39 @@ impl fmt::Display for Object {
 }
 
 impl Object {
-    /// All of it.
     #[must_use]
     pub const fn value(&self) -> &Value {
         &self.0
     }
 
-    /// What is at a JSON pointer; null where nothing is.
+    /// The value at a JSON pointer, or null.
     #[must_use]
     pub fn at(&self, pointer: &str) -> &Value {
         self.0.pointer(pointer).unwrap_or(&Value::Null)
     }
 
-    /// `Deployment`, …
     #[must_use]
     pub fn kind(&self) -> &str {
         text(self.at("/kind"))
     }
 
-    /// `metadata.name`.
     #[must_use]
     pub fn name(&self) -> &str {
         text(self.at("/metadata/name"))
     }
 
-    /// `metadata.namespace`; empty for what is in none.
+    /// The namespace; empty for an object without one.
     #[must_use]
     pub fn namespace(&self) -> &str {
         text(self.at("/metadata/namespace"))
     }
 
-    /// `metadata.labels`.
     #[must_use]
     pub fn labels(&self) -> Labels {
         labels(self.at("/metadata/labels"))
     }
 
-    /// The template of its pods, for a workload.
+    /// The pod template of a workload.
     #[must_use]
     pub fn template(&self) -> Option<&Value> {
         let pointer = match self.kind() {
@@ -80,7 +76,7 @@ impl Object {
         self.0.pointer(pointer)
     }
 
-    /// The labels of its pods; none for what has none.
+    /// The labels of its pods; empty if it has no pods.
     #[must_use]
     pub fn pod_labels(&self) -> Labels {
         self.template()
@@ -88,13 +84,13 @@ impl Object {
             .unwrap_or_default()
     }
 
-    /// Its pods' specification; null for what has none.
+    /// The specification of its pods, or null.
     #[must_use]
     pub fn pod(&self) -> &Value {
         self.template().map_or(&Value::Null, |template| &template["spec"])
     }
 
-    /// Its pods' containers, those that run first among them.
+    /// The containers of its pods, init containers included.
     #[must_use]
     pub fn containers(&self) -> Vec<&Value> {
         ["initContainers", "containers"]
@@ -104,19 +100,19 @@ impl Object {
     }
 }
 
-/// A value as a text; empty where it is none.
+/// A string value; empty for any other value.
 #[must_use]
 pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// The elements of a list; none where it is none.
+/// The elements of a list; empty for any other value.
 #[must_use]
 pub fn list_of(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
-/// The members of an object, those that are texts.
+/// The string members of an object.
 #[must_use]
 pub fn labels(value: &Value) -> Labels {
     let members = value.as_object().into_iter().flatten();
@@ -125,7 +121,7 @@ pub fn labels(value: &Value) -> Labels {
         .collect()
 }
 
-/// Whether all of a selector's labels are among these.
+/// Whether a selector of labels matches these labels.
 #[must_use]
 pub fn selects(selector: &Labels, labels: &Labels) -> bool {
     selector

@@ -1,4 +1,4 @@
-//! The programs and the schemas that `local/install` gets, and what is said where nothing offers them.
+//! The programs and schemas that `local/install` installs.
 
 use std::{
     env,
@@ -10,39 +10,39 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-/// Kubernetes' schemas, strict (no unknown members), of the version that the manifests are made for.
+/// The strict schemas (no unknown members) of the Kubernetes version that the manifests support.
 const SCHEMAS: &str = ".local/kubernetes/1.34.json";
 
-/// Where the project lies.
+/// The project's folder.
 #[must_use]
-pub fn project() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.parent().unwrap_or(own).to_owned()
+pub fn project_root() -> PathBuf {
+    let manifests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifests.parent().unwrap_or(manifests).to_owned()
 }
 
-/// A program that is written in Go: of `.local/bin`, where `local/install` puts it, else of PATH. None on a machine that has no Go
-/// to make it with; then that `what` is not tested is said.
+/// A Go program: from `.local/bin`, where `local/install` puts it, or from PATH. `None` on a machine without Go; then it reports
+/// that `what` is not tested.
 ///
 /// # Errors
-/// When it could be there and is not.
+/// When the machine has Go and the program is not installed.
 pub fn go_program(name: &str, what: &str) -> Result<Option<PathBuf>> {
-    let own = project().join(".local/bin").join(name);
-    if let Some(found) = own.is_file().then_some(own).or_else(|| on_path(name)) {
+    let installed = project_root().join(".local/bin").join(name);
+    if let Some(found) = installed.is_file().then_some(installed).or_else(|| on_path(name)) {
         return Ok(Some(found));
     }
     if on_path("go").is_some() {
         bail!("{name} is not installed: run make setup");
     }
-    not_tested(&format!("{what}: there is no {name}, and no Go to make it with"));
+    not_tested(&format!("{what}: neither {name} nor Go is installed"));
     Ok(None)
 }
 
-/// The file of Kubernetes' schemas.
+/// The schema file.
 ///
 /// # Errors
-/// When it is not there.
+/// When it does not exist.
 pub fn schemas() -> Result<PathBuf> {
-    let file = project().join(SCHEMAS);
+    let file = project_root().join(SCHEMAS);
     if !file.is_file() {
         bail!(
             "Kubernetes' schemas are not at {}: run make setup",
@@ -52,10 +52,10 @@ pub fn schemas() -> Result<PathBuf> {
     Ok(file)
 }
 
-/// Runs a command; what it says on standard output.
+/// Runs a command and returns its standard output.
 ///
 /// # Errors
-/// When it fails: with what it said on standard error.
+/// When it fails. The error contains its standard error.
 pub fn run(command: &mut Command) -> Result<String> {
     let output = command
         .output()
@@ -66,13 +66,13 @@ pub fn run(command: &mut Command) -> Result<String> {
             "{} {} failed: {}",
             command.get_program().display(),
             arguments.join(" "),
-            said(&output)
+            diagnostics(&output)
         );
     }
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn said(output: &Output) -> String {
+fn diagnostics(output: &Output) -> String {
     let error = String::from_utf8_lossy(&output.stderr);
     if error.trim().is_empty() {
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -88,8 +88,8 @@ fn on_path(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Past the test harness, which shows nobody what a test prints that passes; `local/test` repeats it at the end.
+/// Writes to standard error directly, because the test harness hides the output of passing tests. `local/test` repeats the line.
 fn not_tested(what: &str) {
-    // Where standard error is gone there is nobody to tell.
+    // A closed standard error is ignored.
     let _ = writeln!(io::stderr(), "not tested: {what}");
 }

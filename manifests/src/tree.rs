@@ -1,4 +1,4 @@
-//! A copy of all that the manifests are built from.
+//! A copy of the manifests' sources.
 
 use std::{
     fs,
@@ -13,13 +13,13 @@ use walkdir::WalkDir;
 
 use crate::{Object, tools};
 
-/// What a build reads, within the project.
+/// The folders that a build reads.
 const SOURCES: [&str; 3] = ["manifests", "services/rabbitmq", "dashboards"];
 
-/// What lies there too, and no build reads.
-const LEFT_OUT: [&str; 3] = ["generated", "src", "tests"];
+/// Subfolders that no build reads.
+const EXCLUDED: [&str; 3] = ["generated", "src", "tests"];
 
-/// A copy of the sources with secrets drawn for it.
+/// A copy of the sources with new secrets.
 #[derive(Debug)]
 pub struct Tree {
     directory: TempDir,
@@ -27,17 +27,20 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Makes the copy. None where there is no kustomize; then that `what` is not tested is said.
+    /// Makes the copy. `None` without kustomize; then it reports that `what` is not tested.
     ///
     /// # Errors
-    /// When kustomize is not installed although it could be, or the secrets cannot be made.
+    /// When the machine has Go and no kustomize, or when the secrets cannot be generated.
     pub fn new(what: &str) -> Result<Option<Self>> {
         let Some(kustomize) = tools::go_program("kustomize", what)? else {
             return Ok(None);
         };
         let directory = tempfile::tempdir()?;
         for source in SOURCES {
-            copy(&tools::project().join(source), &directory.path().join(source))?;
+            copy(
+                &tools::project_root().join(source),
+                &directory.path().join(source),
+            )?;
         }
         let tree = Self { directory, kustomize };
         for script in ["make-secrets", "make-certificates"] {
@@ -78,11 +81,15 @@ impl Tree {
             .filter_map(|entry| entry.file_name().into_string().ok())
             .collect();
         names.sort();
-        anyhow::ensure!(!names.is_empty(), "{} holds no kustomization", folder.display());
+        anyhow::ensure!(
+            !names.is_empty(),
+            "{} contains no kustomization",
+            folder.display()
+        );
         Ok(names)
     }
 
-    /// Writes an overlay of the base with these components, and of it a build.
+    /// Builds the base with these components.
     ///
     /// # Errors
     /// When it cannot be built.
@@ -91,14 +98,14 @@ impl Tree {
         for component in components {
             text.push_str(&format!("  - ../../components/{component}\n"));
         }
-        let name = format!("tried-{}", components.join("-"));
-        let folder = self.path().join("manifests/tried").join(&name);
+        let name = format!("with-{}", components.join("-"));
+        let folder = self.path().join("manifests/combinations").join(&name);
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("kustomization.yaml"), text)?;
-        self.build(&format!("tried/{name}"))
+        self.build(&format!("combinations/{name}"))
     }
 
-    /// The text of a build of `manifests/<path>`.
+    /// The YAML of a build of `manifests/<path>`.
     ///
     /// # Errors
     /// When it cannot be built.
@@ -110,7 +117,7 @@ impl Tree {
     /// The objects of a build of `manifests/<path>`.
     ///
     /// # Errors
-    /// When it cannot be built, or is no list of objects.
+    /// When it cannot be built, or is not a list of objects.
     pub fn build(&self, path: &str) -> Result<Vec<Object>> {
         let documents: Vec<Value> = serde_saphyr::from_multiple(&self.text(path)?)?;
         documents.into_iter().map(Object::try_from).collect()
@@ -119,7 +126,7 @@ impl Tree {
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
     let files = WalkDir::new(from).into_iter().filter_entry(|entry| {
-        !(entry.file_type().is_dir() && LEFT_OUT.iter().any(|name| entry.file_name() == *name))
+        !(entry.file_type().is_dir() && EXCLUDED.iter().any(|name| entry.file_name() == *name))
     });
     for entry in files {
         let entry = entry?;

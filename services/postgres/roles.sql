@@ -1,4 +1,4 @@
--- Roles, and the database that they use. Run in the database postgres, as a superuser; irmgard-roles names the files.
+-- Creates the roles and the database. Runs in the database postgres as a superuser; irmgard-roles sets SECRETS.
 \set migrate `cat "$SECRETS/migrate-password"`
 \set runtime `cat "$SECRETS/runtime-password"`
 \set replication `cat "$SECRETS/replication-password"`
@@ -11,11 +11,11 @@ SELECT format('CREATE ROLE %I', name)
 
 -- Owns the tables: `irmgard migrate`.
 ALTER ROLE irmgard_migrate LOGIN PASSWORD :'migrate' CONNECTION LIMIT 10;
--- Reads and writes rows, as `irmgard migrate` grants it: `irmgard serve`, `sweep`, `failed`.
+-- For `irmgard serve`, `sweep`, `bind` and `failed`. Reads and writes rows; `irmgard migrate` grants the rights.
 ALTER ROLE irmgard LOGIN PASSWORD :'runtime';
--- Standbys.
+-- For standbys.
 ALTER ROLE replicator LOGIN REPLICATION PASSWORD :'replication';
--- pg_rewind, with the rights that its manual names.
+-- For pg_rewind, with the rights from its manual.
 ALTER ROLE rewind LOGIN PASSWORD :'rewind' CONNECTION LIMIT 3;
 GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text, boolean, boolean) TO rewind;
 GRANT EXECUTE ON FUNCTION pg_catalog.pg_stat_file(text, boolean) TO rewind;
@@ -28,5 +28,5 @@ SELECT 'CREATE DATABASE irmgard OWNER irmgard_migrate'
 REVOKE ALL ON DATABASE irmgard FROM PUBLIC;
 GRANT CONNECT ON DATABASE irmgard TO irmgard;
 
--- Patroni asks every few seconds how the server is; that need not be told as often.
+-- Patroni checks the server every few seconds. Do not log these statements.
 ALTER ROLE postgres SET log_min_duration_statement = -1;

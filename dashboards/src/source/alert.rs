@@ -2,48 +2,42 @@
 
 use serde::Deserialize;
 
-/// A rule that says when a person must look.
+/// A rule that calls a person.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Alert {
-    /// Its name in file names and links.
+    /// The name in file names and links.
     pub id: String,
-    /// Its name for people.
     pub title: String,
-    /// Minutes between two looks.
+    /// The interval between two checks.
     pub every_minutes: u64,
-    /// From 1, the gravest, to 5.
+    /// From 1 (most severe) to 5.
     pub severity: u8,
-    /// What whoever is called reads.
     pub message: String,
-    /// When it fires.
-    pub fires: Fires,
+    #[serde(rename = "fires")]
+    pub trigger: Trigger,
 }
 
-/// When a rule fires. Time is that of the lines' arrival, by OpenSearch's
-/// clock: a line that was held back on its way is still seen.
+/// The condition of a rule. Time means the arrival of lines, by OpenSearch's clock, so a delayed line still counts.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub enum Fires {
-    /// More than so many lines match.
+pub enum Trigger {
+    /// More than `more_than` lines match.
     Lines {
-        /// Which lines, in Lucene's syntax.
+        /// Lucene's syntax.
         query: String,
-        /// Within how many minutes up to now. More than the interval, so
-        /// that no line falls between two looks.
+        /// The time window up to now. It is longer than the interval, so that windows overlap.
         minutes: u64,
-        /// How many are in order.
         more_than: u64,
     },
-    /// A value of a field, known before, has stopped coming.
+    /// A value of a field occurred before, and is now missing.
     Silence {
-        /// The field.
         field: String,
-        /// Of which lines, in Lucene's syntax.
+        /// The lines that count, in Lucene's syntax.
         query: String,
-        /// For how long it is known after its last line, minutes.
+        /// How long a value counts as present after its last line.
         known_minutes: u64,
-        /// For how long it may be silent, minutes.
+        /// How long a value may be missing.
         quiet_minutes: u64,
     },
 }

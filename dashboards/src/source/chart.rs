@@ -6,92 +6,73 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Chart {
-    /// Id of the saved object.
     pub id: String,
-    /// Its name for people.
     pub title: String,
-    /// What it looks like.
-    pub kind: Kind,
-    /// Of which lines, in Lucene's syntax; empty: all.
+    pub kind: ChartKind,
+    /// The lines that count, in Lucene's syntax; empty: all.
     #[serde(default)]
     pub query: String,
-    /// What is drawn.
     pub measure: Option<Measure>,
-    /// What the numbers of a table or of `numbers` are.
+    /// The numbers of a table or of `numbers`.
     #[serde(default)]
     pub measures: Vec<Measure>,
-    /// What bars are stacked of.
+    /// The parts of stacked bars.
     pub split: Option<Split>,
-    /// Whether bars show parts of a hundred.
+    /// Whether bars show percentages.
     #[serde(default)]
     pub share: bool,
-    /// Whose values make the rows of a table or the slices of a pie.
+    /// The field whose values are the rows of a table or the slices of a pie.
     #[serde(default)]
-    pub rows: Vec<Values>,
+    pub rows: Vec<TopValues>,
     /// Markdown.
     pub text: Option<String>,
-    /// Fields whose values can be chosen.
+    /// Fields for lists of choices.
     #[serde(default)]
     pub fields: Vec<Labelled>,
 }
 
 impl Chart {
-    /// All its measures.
     pub fn all_measures(&self) -> impl Iterator<Item = &Measure> {
         self.measure.iter().chain(&self.measures)
     }
 }
 
-/// Kinds of visualizations.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum ChartKind {
     /// Bars over time.
     Bars,
-    /// A pie.
     Pie,
-    /// A table.
     Table,
-    /// Some numbers.
     Numbers,
-    /// A text.
+    /// Markdown.
     Text,
     /// Lists to choose from.
     Choice,
 }
 
-/// A number about some lines.
+/// A number that is computed from lines.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Measure {
-    /// Which.
-    pub what: What,
-    /// Of which field; none for a count.
+    pub what: MeasureKind,
+    /// `None` for a count.
     pub field: Option<String>,
-    /// Its name for people.
     pub label: String,
 }
 
-/// Kinds of numbers.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub enum What {
-    /// How many lines.
+pub enum MeasureKind {
     Count,
-    /// How many different values.
     Unique,
-    /// The greatest value.
     Max,
-    /// The smallest value.
     Min,
-    /// The average.
     Avg,
-    /// The sum.
     Sum,
 }
 
-impl What {
-    /// The aggregation's name.
+impl MeasureKind {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -105,30 +86,25 @@ impl What {
     }
 }
 
-/// What bars are stacked of.
+/// The parts of stacked bars.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 pub enum Split {
-    /// The values of a field.
-    Values(Values),
-    /// Lines that match.
-    Filters {
-        /// Each with its name.
-        filters: Vec<NamedQuery>,
-    },
+    /// By the values of a field.
+    Values(TopValues),
+    /// By queries.
+    Filters { filters: Vec<NamedQuery> },
 }
 
-/// The commonest values of a field.
+/// The most frequent values of a field.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Values {
-    /// The field.
+pub struct TopValues {
     pub field: String,
-    /// Its name for people.
     pub label: Option<String>,
-    /// How many values at most.
+    /// The maximum number of values.
     pub most: u32,
-    /// Which measure, from 1, says which values come first.
+    /// The number of the measure, from 1, that orders the values.
     #[serde(default = "first")]
     pub by: usize,
 }
@@ -141,7 +117,6 @@ const fn first() -> usize {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NamedQuery {
-    /// For people.
     pub label: String,
     /// Lucene's syntax.
     pub query: String,
@@ -151,8 +126,6 @@ pub struct NamedQuery {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Labelled {
-    /// The field.
     pub field: String,
-    /// For people.
     pub label: String,
 }

@@ -1,4 +1,4 @@
-//! What a person writes: the files in `source`.
+//! The files in `source`, which a person edits.
 
 mod alert;
 mod chart;
@@ -12,138 +12,102 @@ use std::{
 use serde::{Deserialize, de::DeserializeOwned};
 
 pub use self::{
-    alert::{Alert, Fires},
-    chart::{Chart, Kind, Labelled, Measure, NamedQuery, Split, Values, What},
+    alert::{Alert, Trigger},
+    chart::{Chart, ChartKind, Labelled, Measure, MeasureKind, NamedQuery, Split, TopValues},
 };
 
-/// Everything that is written in `source`.
+/// All files of `source`.
 #[derive(Clone, Debug)]
-pub struct Source {
-    /// `pattern.toml`.
-    pub pattern: Pattern,
-    /// `searches.toml`.
-    pub searches: Vec<Search>,
-    /// `charts.toml`.
+pub struct DashboardSource {
+    pub pattern: IndexPattern,
+    pub searches: Vec<SavedSearch>,
     pub charts: Vec<Chart>,
-    /// `dashboards.toml`.
     pub dashboards: Vec<Dashboard>,
-    /// `alerts.toml`.
     pub alerts: Vec<Alert>,
 }
 
-/// What is wrong with the source.
+/// An error in the source.
 #[derive(Debug, thiserror::Error)]
-pub enum SourceError {
-    /// A file that cannot be read.
+pub enum DashboardSourceError {
     #[error("{}: {error}", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-    /// A file that is not as it must be.
+    Unreadable { path: PathBuf, error: io::Error },
     #[error("{}: {error}", path.display())]
     Malformed {
-        /// The file.
         path: PathBuf,
-        /// What, and where.
+        /// The message, with its position.
         error: Box<toml::de::Error>,
     },
-    /// A field that `logging/schema` does not have.
-    #[error("{of}: there is no field {field:?} (docs/log-fields.md lists them)")]
+    /// `logging/schema` does not have this field.
+    #[error("{location}: unknown field {field:?} (docs/log-fields.md lists all fields)")]
     UnknownField {
-        /// Where it is named.
-        of: String,
-        /// The name.
+        /// The object that names it.
+        location: String,
         field: String,
     },
-    /// A chart without what its kind needs.
+    /// A chart lacks something that its kind needs.
     #[error("chart {id}: kind {kind} needs {needs}")]
     Incomplete {
-        /// The chart.
         id: String,
-        /// Its kind.
         kind: &'static str,
-        /// What is missing.
         needs: &'static str,
     },
-    /// A panel of something that is not there.
-    #[error("dashboard {id}: there is no search and no chart {object:?}")]
-    UnknownObject {
-        /// The dashboard.
-        id: String,
-        /// What the panel names.
-        object: String,
-    },
+    /// A dashboard shows an unknown object.
+    #[error("dashboard {id}: no search or chart has the id {object:?}")]
+    UnknownObject { id: String, object: String },
 }
 
-/// The index pattern.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Pattern {
-    /// Id of the saved object.
+pub struct IndexPattern {
     pub id: String,
-    /// Which indices.
     pub title: String,
-    /// By which field time is chosen.
+    /// The field for the time range.
     pub time_field: String,
-    /// How values are shown, by field.
-    pub formats: BTreeMap<String, Format>,
+    /// Formats by field.
+    pub formats: BTreeMap<String, ValueFormat>,
 }
 
-/// How a value is shown.
+/// The format of a value.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub enum Format {
-    /// A number, in the pattern of numeral.js.
+pub enum ValueFormat {
+    /// A number, as a pattern of numeral.js.
     Number(String),
-    /// A link to this address below `/app`; `{{value}}` is the value.
+    /// A link to this address below `/app`. `{{value}}` stands for the value.
     Link(String),
 }
 
-/// A saved search.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Search {
-    /// Id of the saved object.
+pub struct SavedSearch {
     pub id: String,
-    /// Its name for people.
     pub title: String,
-    /// What it is for.
     pub description: String,
     /// The view of `logq` that finds the same lines.
     pub view: Option<String>,
-    /// Which lines, in Lucene's syntax; empty: all.
+    /// Lucene's syntax; empty: all lines.
     pub query: String,
-    /// What is shown of each line, beside its time.
+    /// The fields that it shows, besides the time.
     pub columns: Vec<String>,
-    /// In what order.
     pub sort: Sort,
 }
 
-/// An order of lines.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sort {
-    /// The field.
     pub by: String,
-    /// The smallest or the greatest first.
-    pub order: Order,
+    pub order: SortOrder,
 }
 
-/// A direction.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub enum Order {
-    /// The smallest first.
+pub enum SortOrder {
     Asc,
-    /// The greatest first.
     Desc,
 }
 
-impl Order {
-    /// As OpenSearch writes it.
+impl SortOrder {
+    /// OpenSearch's name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -153,29 +117,24 @@ impl Order {
     }
 }
 
-/// A dashboard.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dashboard {
-    /// Id of the saved object.
     pub id: String,
-    /// Its name for people.
     pub title: String,
-    /// What it is for.
     pub description: String,
-    /// The beginning of the time that it opens with; its end is now.
+    /// The start of the initial time range, which ends now.
     pub from: String,
-    /// Seconds between two looks; none: it stays as it is.
+    /// The refresh interval. `None`: no refresh.
     pub refresh_seconds: Option<u64>,
-    /// What stands on it.
     pub panels: Vec<Panel>,
 }
 
-/// A search or a chart on a dashboard.
+/// A search or chart on a dashboard.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Panel {
-    /// Which.
+    /// The id of the search or chart.
     pub object: String,
     /// Left and top, in cells of the grid.
     pub at: [u32; 2],
@@ -185,7 +144,7 @@ pub struct Panel {
 
 #[derive(Deserialize)]
 struct Searches {
-    search: Vec<Search>,
+    search: Vec<SavedSearch>,
 }
 
 #[derive(Deserialize)]
@@ -203,12 +162,12 @@ struct Alerts {
     alert: Vec<Alert>,
 }
 
-impl Source {
+impl DashboardSource {
     /// Reads the folder `source` of `dashboards`.
     ///
     /// # Errors
-    /// [`SourceError`], with the file and the line.
-    pub fn read(folder: &Path) -> Result<Self, SourceError> {
+    /// [`DashboardSourceError`], with the file and the line.
+    pub fn read(folder: &Path) -> Result<Self, DashboardSourceError> {
         Ok(Self {
             pattern: read(folder, "pattern.toml")?,
             searches: read::<Searches>(folder, "searches.toml")?.search,
@@ -219,13 +178,13 @@ impl Source {
     }
 }
 
-fn read<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<T, SourceError> {
+fn read<T: DeserializeOwned>(folder: &Path, name: &str) -> Result<T, DashboardSourceError> {
     let path = folder.join(name);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) => return Err(SourceError::Unreadable { path, error }),
+        Err(error) => return Err(DashboardSourceError::Unreadable { path, error }),
     };
-    toml::from_str(&text).map_err(|error| SourceError::Malformed {
+    toml::from_str(&text).map_err(|error| DashboardSourceError::Malformed {
         path,
         error: Box::new(error),
     })

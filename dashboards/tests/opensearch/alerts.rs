@@ -1,7 +1,5 @@
-//! Every rule fires where it must and not where it must not, at the border
-//! too. The plugin that would run them is not in the distribution that tests
-//! can have: its part (to put the time of the look in, to run the search, to
-//! run the condition's Painless) is done here, the latter two by OpenSearch.
+//! Every rule fires exactly when it must, also at the limits of its time window. The distribution for tests does not have the
+//! Alerting plugin. The tests insert the time of the check; OpenSearch runs the search and the condition's Painless.
 
 use std::{fs, path::Path};
 
@@ -10,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     lines::{document, ours},
-    store::Store,
+    log_store::LogStore,
 };
 
 const WHAT: &str = "when the alert rules fire";
@@ -21,8 +19,8 @@ fn monitor(rule: &str) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-impl Store {
-    /// Stores a line; returns when OpenSearch took it, milliseconds since 1970.
+impl LogStore {
+    /// Stores a line. Returns its time of arrival in milliseconds since 1970.
     async fn arrives(&self, component: &str, line: &str) -> i64 {
         let document = document(component, line);
         let id = document.1.clone();
@@ -36,7 +34,7 @@ impl Store {
         when.as_str().unwrap().parse().unwrap()
     }
 
-    /// Whether a rule fires at a look at this time, and what was answered.
+    /// Whether a rule fires at this time, and the search response.
     async fn fires(&self, rule: &str, look: i64) -> (bool, Value) {
         let monitor = monitor(rule);
         let search = monitor["inputs"][0]["search"]["query"].to_string();
@@ -56,7 +54,7 @@ impl Store {
         (result["result"] == "true", answer)
     }
 
-    /// What is told of an answer.
+    /// The message for a search response.
     async fn message(&self, rule: &str, answer: &Value) -> String {
         let monitor = monitor(rule);
         let action = &monitor["triggers"][0]["query_level_trigger"]["actions"][0];
@@ -68,11 +66,11 @@ impl Store {
     }
 }
 
-/// A component and what stands in its line beside time, level and message.
-type Lines = &'static [(&'static str, &'static str)];
+/// A component, and the fields of its line besides time, level and message.
+type LineFields = &'static [(&'static str, &'static str)];
 
-/// Rules of the sort "more than none of these lines": those that must not count, and those of which each must.
-const OF_LINES: &[(&str, Lines, Lines)] = &[
+/// Rules that fire at the first matching line: lines that must not match, and lines that must.
+const OF_LINES: &[(&str, LineFields, LineFields)] = &[
     (
         "failed-photos",
         &[
@@ -157,14 +155,14 @@ fn line(number: usize, fields: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_rule_of_lines_fires_for_each_of_them_and_for_no_other() {
-    let Some(store) = Store::empty(WHAT).await else {
+async fn a_rule_fires_for_each_of_its_lines_and_no_other() {
+    let Some(store) = LogStore::empty(WHAT).await else {
         return;
     };
     for (rule, others, these) in OF_LINES {
         let mut number = 0;
         for (component, fields) in *these {
-            store.forget().await;
+            store.delete_lines().await;
             let mut last = 0;
             for (component, fields) in *others {
                 number += 1;
@@ -200,9 +198,9 @@ async fn a_rule_of_lines_fires_for_each_of_them_and_for_no_other() {
     }
 }
 
-/// No two looks leave a moment out between them.
+/// The time windows of two checks leave no gap.
 #[test]
-fn looks_overlap() {
+fn checks_overlap() {
     for (rule, ..) in OF_LINES {
         let monitor = monitor(rule);
         let every = monitor["schedule"]["period"]["interval"].as_u64().unwrap();
@@ -213,9 +211,9 @@ fn looks_overlap() {
 }
 
 #[tokio::test]
-async fn silence_is_told_of_who_was_heard_within_a_day() {
+async fn a_component_with_lines_of_the_last_day_is_reported_as_silent() {
     let rule = "silent-component";
-    let Some(store) = Store::empty(WHAT).await else {
+    let Some(store) = LogStore::empty(WHAT).await else {
         return;
     };
     let (fires, answer) = store.fires(rule, 1_795_341_600_000).await;
@@ -251,7 +249,7 @@ async fn silence_is_told_of_who_was_heard_within_a_day() {
         );
     }
 
-    // A second component: only the one that is silent is named.
+    // With a second component, the message names only the silent one.
     let moved = last + 10 * MINUTE;
     let later = store.arrives("anonymizer", &text("alive")).await;
     let (fires, answer) = store.fires(rule, moved.max(later)).await;
@@ -259,7 +257,7 @@ async fn silence_is_told_of_who_was_heard_within_a_day() {
     assert!(silent(&answer).contains(&"irmgard".to_owned()), "{answer}");
     let said = store.message(rule, &answer).await;
     assert!(
-        said.contains("five minutes of: irmgard") && said.ends_with("docs/runbooks/silent-component.md"),
+        said.contains("five minutes from: irmgard") && said.ends_with("docs/runbooks/silent-component.md"),
         "{said}"
     );
     let (_, answer) = store.fires(rule, later + 1).await;

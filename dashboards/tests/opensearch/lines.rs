@@ -1,20 +1,20 @@
-//! Lines as the programs write them, and the documents that they become.
+//! Log lines of the programs, and their documents.
 
-use line::{Line, Metadata, Origin, Place, Pod, normalize};
+use log_normalizer::{ContainerRef, Metadata, Origin, PodContainer, RawLine, normalize};
 use schema::{field, stream};
 use serde_json::{Value, json};
 
-/// Of the upload of photo 17, of photo 18, and of somebody who looked at 17.
+/// Traces of the uploads of photos 17 and 18, and of a download of 17.
 pub const UPLOAD: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 pub const FAILED: &str = "4bf92f3599999999a3ce929d0e0e4736";
 pub const VISIT: &str = "4bf92f35aaaaaaaaa3ce929d0e0e4736";
 
-/// A line: the name by which tests speak of it, whose it is, what was written.
+/// A line: its name in tests, its component, and its text.
 pub type Written = (&'static str, &'static str, String);
 
-/// Stream, id and document of a line that a component's pod wrote.
+/// The stream, id and document of a component's line.
 pub fn document(component: &str, line: &str) -> (String, String, Value) {
-    let place = Place {
+    let place = ContainerRef {
         namespace: "photos".to_owned(),
         pod: format!("{component}-0"),
         uid: format!("uid-of-{component}"),
@@ -35,8 +35,8 @@ pub fn document(component: &str, line: &str) -> (String, String, Value) {
         ..Metadata::default()
     };
     let document = normalize(
-        &Line::plain(line.as_bytes(), 0),
-        &Origin::Pod(Pod::new(place, &metadata)),
+        &RawLine::plain(line.as_bytes(), 0),
+        &Origin::Pod(PodContainer::new(place, &metadata)),
     );
     let id = document.id().unwrap().to_owned();
     let mut document = Value::Object(document.into_members());
@@ -51,7 +51,7 @@ fn at(second: u32) -> String {
     format!("2026-11-22T10:00:{second:02}.000001Z")
 }
 
-/// A line of a program of ours.
+/// A line of one of our programs.
 pub fn ours(second: u32, level: &str, message: &str, more: Value) -> String {
     let mut line = json!({ "@timestamp": at(second), "level": level, "message": message });
     if let (Some(line), Value::Object(more)) = (line.as_object_mut(), more) {

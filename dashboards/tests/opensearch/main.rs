@@ -1,5 +1,5 @@
-//! What the saved objects and the rules ask for, asked of a real OpenSearch.
-//! `local exec --with opensearch -- cargo test -p dashboards` brings one.
+//! Sends the queries of saved objects and rules to a real OpenSearch:
+//! `target/release/local exec --with opensearch -- cargo test -p dashboards`.
 
 #![expect(
     clippy::panic,
@@ -9,7 +9,7 @@
 
 mod alerts;
 mod lines;
+mod log_store;
 mod objects;
 mod request;
 mod runbooks;
-mod store;

@@ -1,4 +1,4 @@
-//! Every query of every saved object finds what it should.
+//! Every query of every saved object finds the expected lines.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,20 +7,21 @@ use std::{
 };
 
 use clap::Parser;
-use dashboards::Source;
+use dashboards::DashboardSource;
 use logq::{
-    cli::{Cli, expand_view, time::Clock},
+    cli::{Cli, expand_view},
     config::Config,
+    entry::Order,
     opensearch::Method,
-    query::{Query, ResolvedContext},
-    source::{Order, opensearch::OpenSearchSource},
+    query::ResolvedContext,
+    source::opensearch::OpenSearchSource,
 };
 use serde_json::Value;
 
 use super::{
     lines::{FAILED, UPLOAD, VISIT, document, world},
-    request::{FROM, TO, inner, of_chart, of_choices, of_search, rows},
-    store::Store,
+    log_store::LogStore,
+    request::{FROM, TO, chart_request, choice_requests, inner, rows, search_request},
 };
 
 const WHAT: &str = "what the saved objects of dashboards find";
@@ -37,9 +38,9 @@ fn objects() -> BTreeMap<String, Value> {
         .collect()
 }
 
-/// OpenSearch with the world's lines, and their names by id.
-async fn filled() -> Option<(Store, BTreeMap<String, &'static str>)> {
-    let store = Store::empty(WHAT).await?;
+/// OpenSearch with the lines of `world`, and the names of the lines by id.
+async fn filled() -> Option<(LogStore, BTreeMap<String, &'static str>)> {
+    let store = LogStore::empty(WHAT).await?;
     let written: Vec<_> = world()
         .into_iter()
         .map(|(name, component, line)| (name, document(component, &line)))
@@ -62,7 +63,7 @@ fn found(answer: &Value, names: &BTreeMap<String, &'static str>) -> String {
     names.join(" ")
 }
 
-/// The saved searches, with what stands in the search bar above them.
+/// The saved searches, with the query in the search bar.
 const SEARCHES: &[(&str, &str, &str)] = &[
     ("irmgard-webservice-db", "", "i7 i6 d3 d2 i5 i4 i3 i2 d1 i1"),
     ("irmgard-failed-photos", "", "i6 a2"),
@@ -90,7 +91,7 @@ async fn saved_searches_find_their_lines_in_order() {
     };
     let objects = objects();
     for (id, around, expected) in SEARCHES {
-        let request = of_search(&objects[*id], &[around]);
+        let request = search_request(&objects[*id], &[around]);
         let answer = store.search(&request).await;
         assert_eq!(found(&answer, &names), *expected, "{id} {around}");
     }
@@ -109,11 +110,11 @@ async fn saved_searches_find_what_the_views_of_logq_find() {
         return;
     };
     let objects = objects();
-    let source = Source::read(&folder().join("source")).unwrap();
+    let source = DashboardSource::read(&folder().join("source")).unwrap();
     let mut views = BTreeSet::new();
     for search in source.searches {
         let Some(view) = search.view else { continue };
-        let answer = store.search(&of_search(&objects[&search.id], &[])).await;
+        let answer = store.search(&search_request(&objects[&search.id], &[])).await;
         let hits = answer["hits"]["hits"].as_array().unwrap();
         let here: BTreeSet<_> = hits
             .iter()
@@ -132,17 +133,17 @@ async fn saved_searches_find_what_the_views_of_logq_find() {
         .into_iter()
         .map(|view| view.name)
         .collect();
-    // What it shows is what `broker` and `errors` show, of everybody.
+    // It shows the lines of `broker` and `errors`, of all components.
     let left: Vec<_> = known.difference(&views).collect();
     assert_eq!(left, ["trouble"]);
 }
 
-/// Ids of the lines that a view of logq shows.
+/// The ids of the lines in a view of logq.
 fn viewed(client: logq::opensearch::Client, view: String) -> Vec<String> {
     let arguments = [view, "--since".into(), FROM.into(), "--until".into(), TO.into()];
     let config = Config::without_file(Box::new(|_| None));
     let search = expand_view(&arguments, &config).unwrap();
-    let query = Query::from_options(&search.select, &search.time, &Clock::system(true)).unwrap();
+    let query = search.query().unwrap();
     let source = OpenSearchSource::new(client).unwrap();
     let context = if query.needs_context() {
         source.resolve(&query).unwrap()
@@ -155,7 +156,7 @@ fn viewed(client: logq::opensearch::Client, view: String) -> Vec<String> {
         .collect()
 }
 
-/// The charts, with what stands in the search bar above them.
+/// The charts, with the query in the search bar.
 const CHARTS: &[(&str, &str, &[&str])] = &[
     (
         "irmgard-lines-by-component",
@@ -244,7 +245,7 @@ async fn charts_count_what_they_should() {
     };
     let objects = objects();
     for (id, around, expected) in CHARTS {
-        let request = of_chart(&objects[*id], &[around]).unwrap();
+        let request = chart_request(&objects[*id], &[around]).unwrap();
         let answer = store.search(&request).await;
         assert_eq!(
             rows(&objects[*id], &answer),
@@ -254,18 +255,18 @@ async fn charts_count_what_they_should() {
     }
     let tested: BTreeSet<_> = CHARTS.iter().map(|(id, ..)| *id).collect();
     for (id, object) in &objects {
-        let asks = object["type"] == "visualization" && of_chart(object, &[]).is_some();
+        let asks = object["type"] == "visualization" && chart_request(object, &[]).is_some();
         assert!(!asks || tested.contains(id.as_str()), "{id} is not tested");
     }
 }
 
 #[tokio::test]
-async fn what_can_be_chosen_is_what_there_is() {
+async fn choices_are_the_existing_values() {
     let Some((store, _)) = filled().await else {
         return;
     };
     let objects = objects();
-    let requests = of_choices(&objects["irmgard-journey-choice"]);
+    let requests = choice_requests(&objects["irmgard-journey-choice"]);
     let mut choices = Vec::new();
     for request in &requests {
         let answer = store.search(request).await;
@@ -291,7 +292,7 @@ async fn what_can_be_chosen_is_what_there_is() {
     );
 }
 
-/// The list of fields in the pattern is the one that Dashboards would make of the indices itself.
+/// The pattern's list of fields is the one that Dashboards would generate from the indices.
 #[tokio::test]
 async fn the_pattern_lists_the_fields_as_opensearch_has_them() {
     let Some((store, _)) = filled().await else {
@@ -326,9 +327,9 @@ async fn the_pattern_lists_the_fields_as_opensearch_has_them() {
     }
 }
 
-/// The lines in the help text are ones that logq takes.
+/// logq accepts the command lines in the help text.
 #[test]
-fn the_help_names_command_lines_that_logq_takes() {
+fn the_help_has_valid_command_lines() {
     let objects = objects();
     let state = inner(&objects["irmgard-journey-help"]["attributes"]["visState"]);
     let text = state["params"]["markdown"].as_str().unwrap();

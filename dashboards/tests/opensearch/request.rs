@@ -1,22 +1,21 @@
-//! The search requests that Dashboards makes of saved objects, as far as the
-//! objects of this repository need it: Lucene queries, no filters; terms,
-//! filters, date histograms, simple metrics. Read in the source of OpenSearch
-//! Dashboards: `src/plugins/data/common/opensearch_query` (queries),
-//! `…/data/common/search/aggs` (aggregations), `…/input_control_vis` (choices).
+//! Builds search requests from saved objects as Dashboards does, for the features that this repository's objects use: Lucene
+//! queries without filters, terms, filters, date histograms, simple metrics. The source of OpenSearch Dashboards defines them:
+//! `src/plugins/data/common/opensearch_query` (queries), `…/data/common/search/aggs` (aggregations), `…/input_control_vis`
+//! (choices).
 
 use serde_json::{Map, Value, json};
 
-/// The time that is chosen in Dashboards.
+/// The time range in Dashboards.
 pub const FROM: &str = "2026-11-22T10:00:00.000Z";
 pub const TO: &str = "2026-11-22T10:01:00.000Z";
-/// What `auto` makes of a minute.
+/// The interval of `auto` for a minute.
 const INTERVAL: &str = "1s";
 
 pub fn inner(value: &Value) -> Value {
     serde_json::from_str(value.as_str().unwrap()).unwrap()
 }
 
-/// A query in Lucene's syntax; an empty one is all.
+/// A query in Lucene's syntax. An empty query matches all lines.
 fn lucene(query: &Value) -> Value {
     assert_eq!(query["language"], "lucene", "{query}");
     match query["query"].as_str().unwrap().trim() {
@@ -25,7 +24,7 @@ fn lucene(query: &Value) -> Value {
     }
 }
 
-/// The object's own query, those of where it stands, and the time.
+/// The object's query, the queries around it, and the time range.
 fn query(object: &Value, around: &[&str]) -> Value {
     let searched = inner(&object["attributes"]["kibanaSavedObjectMeta"]["searchSourceJSON"]);
     assert_eq!(searched["filter"], json!([]), "filters are not translated");
@@ -41,8 +40,8 @@ fn query(object: &Value, around: &[&str]) -> Value {
     json!({ "bool": { "must": must, "filter": [time], "should": [], "must_not": [] } })
 }
 
-/// What Discover, or a panel with a saved search, asks for.
-pub fn of_search(search: &Value, around: &[&str]) -> Value {
+/// The request of a saved search.
+pub fn search_request(search: &Value, around: &[&str]) -> Value {
     let sort: Vec<Value> = search["attributes"]["sort"]
         .as_array()
         .unwrap()
@@ -61,8 +60,8 @@ pub fn of_search(search: &Value, around: &[&str]) -> Value {
     })
 }
 
-/// What a chart asks for; None for one that asks for nothing.
-pub fn of_chart(chart: &Value, around: &[&str]) -> Option<Value> {
+/// The request of a chart. `None` for a chart without data.
+pub fn chart_request(chart: &Value, around: &[&str]) -> Option<Value> {
     let state = inner(&chart["attributes"]["visState"]);
     let aggs = state["aggs"].as_array().unwrap();
     if aggs.is_empty() {
@@ -74,12 +73,12 @@ pub fn of_chart(chart: &Value, around: &[&str]) -> Option<Value> {
     Some(body)
 }
 
-/// Buckets within buckets; the metrics stand in the innermost, and wherever an order needs them.
+/// Nested buckets. The innermost contains the metrics, and so does each bucket that is ordered by one.
 fn nested(buckets: &[&Value], metrics: &[&Value]) -> Value {
     let Some((bucket, rest)) = buckets.split_first() else {
         return metrics
             .iter()
-            .filter_map(|metric| metric_of(metric))
+            .filter_map(|metric| metric_aggregation(metric))
             .collect::<Map<_, _>>()
             .into();
     };
@@ -106,7 +105,7 @@ fn nested(buckets: &[&Value], metrics: &[&Value]) -> Value {
         "terms" => {
             let by = params["orderBy"].as_str().unwrap();
             let metric = metrics.iter().find(|metric| metric["id"] == by).unwrap();
-            let order = match metric_of(metric) {
+            let order = match metric_aggregation(metric) {
                 None => "_count",
                 Some((id, metric)) => {
                     inside[&id] = metric;
@@ -126,8 +125,8 @@ fn nested(buckets: &[&Value], metrics: &[&Value]) -> Value {
     json!({ id: { kind: asked, "aggs": inside } })
 }
 
-/// None for a count, which every bucket has.
-fn metric_of(metric: &Value) -> Option<(String, Value)> {
+/// The aggregation of a metric. `None` for a count, which every bucket has.
+fn metric_aggregation(metric: &Value) -> Option<(String, Value)> {
     let kind = metric["type"].as_str().unwrap();
     (kind != "count").then(|| {
         let asked = json!({ kind: { "field": metric["params"]["field"] } });
@@ -135,8 +134,8 @@ fn metric_of(metric: &Value) -> Option<(String, Value)> {
     })
 }
 
-/// What the lists of a chart ask for that has some to choose from.
-pub fn of_choices(chart: &Value) -> Vec<Value> {
+/// The requests for the lists of choices of a chart.
+pub fn choice_requests(chart: &Value) -> Vec<Value> {
     let state = inner(&chart["attributes"]["visState"]);
     let controls = state["params"]["controls"].as_array().into_iter().flatten();
     controls
@@ -151,8 +150,7 @@ pub fn of_choices(chart: &Value) -> Vec<Value> {
         .collect()
 }
 
-/// The rows that a chart shows, each as `key, … | number, …`. Buckets of time are summed up, so that it does not matter how
-/// wide they are.
+/// The rows of a chart, each as `key, … | number, …`. Time buckets are summed, so their width does not matter.
 pub fn rows(chart: &Value, answer: &Value) -> Vec<String> {
     let state = inner(&chart["attributes"]["visState"]);
     let aggs = state["aggs"].as_array().unwrap();
@@ -179,7 +177,7 @@ fn collect(
     found: &mut Vec<(Vec<String>, Vec<f64>)>,
 ) {
     let Some((agg, rest)) = buckets.split_first() else {
-        let number = |metric: &&Value| match metric_of(metric) {
+        let number = |metric: &&Value| match metric_aggregation(metric) {
             None => bucket["doc_count"].as_f64().unwrap(),
             Some((id, _)) => bucket[&id]["value"].as_f64().unwrap_or(f64::NAN),
         };

@@ -1,21 +1,21 @@
-//! Every `logq` line of the runbooks is one that logq takes and OpenSearch
-//! answers.
+//! logq accepts every `logq` line of the runbooks, and OpenSearch answers it.
 
 use std::{fs, path::Path};
 
 use clap::Parser;
 use logq::{
-    cli::{Cli, Command, expand_view, time::Clock},
+    cli::{Cli, LogqCommand, expand_view},
     config::Config,
+    entry::Order,
     opensearch::Client,
-    query::{Query, ResolvedContext},
+    query::ResolvedContext,
     search::explain,
-    source::{Order, Source, opensearch::OpenSearchSource},
+    source::{LineSource, opensearch::OpenSearchSource},
 };
 
-use super::store::Store;
+use super::log_store::LogStore;
 
-/// The lines of all pages that are commands of logq, without `logq admin`.
+/// The commands of logq in all pages, without `logq admin`.
 fn commands() -> Vec<(String, Vec<String>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/runbooks");
     let mut all = Vec::new();
@@ -37,7 +37,7 @@ fn commands() -> Vec<(String, Vec<String>)> {
     all
 }
 
-/// As a shell takes a line apart that has no quotes but `'…'`.
+/// Splits a line like a shell, with `'…'` as the only quotes.
 fn words(line: &str) -> Vec<String> {
     let mut words = Vec::new();
     for (number, part) in line.split('\'').enumerate() {
@@ -52,7 +52,7 @@ fn words(line: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn every_line_of_logq_in_the_runbooks_works() {
-    let Some(store) = Store::empty("the lines of logq in the runbooks").await else {
+    let Some(store) = LogStore::empty("the lines of logq in the runbooks").await else {
         return;
     };
     for (page, words) in commands() {
@@ -71,25 +71,26 @@ fn run(client: Client, words: &[String]) -> Result<(), String> {
     let cli = Cli::try_parse_from(arguments).map_err(|error| error.to_string())?;
     let search = match cli.command {
         None => cli.search,
-        Some(Command::View { arguments }) => {
+        Some(LogqCommand::View { arguments }) => {
             let config = Config::without_file(Box::new(|_| None));
             expand_view(&arguments, &config).map_err(|error| error.to_string())?
         }
-        // That it can be asked so; what it finds is tested in its own place.
-        Some(Command::Doctor(_)) => return Ok(()),
+        // Other tests check the result.
+        Some(LogqCommand::Doctor(_)) => return Ok(()),
         Some(_) => return Err("is no search".to_owned()),
     };
-    let query = Query::from_options(&search.select, &search.time, &Clock::system(true))
-        .map_err(|error| error.to_string())?;
-    let source = Source::OpenSearch(OpenSearchSource::new(client).map_err(|error| error.to_string())?);
+    let query = search.query().map_err(|error| error.to_string())?;
+    let source: Box<dyn LineSource> =
+        Box::new(OpenSearchSource::new(client).map_err(|error| error.to_string())?);
     let mut text = Vec::new();
-    explain(&search, &query, Some(&source), &mut text).map_err(|error| error.to_string())?;
+    explain(&search, &query, &*source, &mut text).map_err(|error| error.to_string())?;
     let context = if query.needs_context() {
         source.resolve(&query).map_err(|error| error.to_string())?
     } else {
         ResolvedContext::default()
     };
-    match source.lines(&query.filter(&context), Order::Forward).next() {
+    let lines = source.lines(&query.filter(&context), Order::Forward);
+    match lines.map_err(|error| error.to_string())?.next() {
         Some(Err(error)) => Err(error.to_string()),
         _ => Ok(()),
     }

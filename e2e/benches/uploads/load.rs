@@ -11,7 +11,7 @@ use reqwest::{
     header::{CONTENT_LENGTH, CONTENT_TYPE},
 };
 
-use crate::service::Service;
+use crate::service::BenchedService;
 
 /// The format of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +36,7 @@ impl UploadFormat {
 }
 
 /// The photo, the number of cameras and uploads, and the time limit.
-pub struct Load {
+pub struct UploadLoad {
     photo: Vec<u8>,
     form: Vec<u8>,
     cameras: usize,
@@ -68,7 +68,7 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 const BOUNDARY: &str = "irmgard-bench-7d1b0f4e9c";
 
-impl Load {
+impl UploadLoad {
     /// `requests` uploads of `photo_bytes` each by `cameras` concurrent cameras, for at most `max_duration`.
     pub fn new(photo_bytes: usize, cameras: usize, requests: usize, max_duration: Duration) -> Result<Self> {
         let photo = photo_of_size(photo_bytes)?;
@@ -100,7 +100,7 @@ impl Load {
     }
 
     /// Uploads the photos and measures the service.
-    pub async fn run(&self, format: UploadFormat, service: &Service) -> Result<Run> {
+    pub async fn run(&self, format: UploadFormat, service: &BenchedService) -> Result<Run> {
         let client = Client::builder().pool_max_idle_per_host(self.cameras).build()?;
         let body = bytes::Bytes::copy_from_slice(match format {
             UploadFormat::Body | UploadFormat::Chunked => &self.photo,
@@ -150,7 +150,7 @@ impl Load {
     }
 }
 
-fn request(format: UploadFormat, service: &Service, body: bytes::Bytes) -> Result<Request> {
+fn request(format: UploadFormat, service: &BenchedService, body: bytes::Bytes) -> Result<Request> {
     let (path, media_type) = match format {
         UploadFormat::Body | UploadFormat::Chunked => ("/projects/bench/photos", "image/jpeg".to_owned()),
         UploadFormat::Form => ("/", format!("multipart/form-data; boundary={BOUNDARY}")),

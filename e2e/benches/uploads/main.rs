@@ -9,33 +9,32 @@
 mod load;
 mod report;
 mod service;
-mod statement_log;
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 
 use crate::{
-    load::{Load, UploadFormat},
-    report::{Report, RowKey},
-    service::Service,
+    load::{UploadFormat, UploadLoad},
+    report::{RowKey, UploadReport},
+    service::BenchedService,
 };
 
 /// A measured combination of photo size and cameras.
-struct Case {
+struct UploadCase {
     label: &'static str,
     photo_bytes: usize,
     cameras: usize,
     requests: usize,
 }
 
-impl Case {
+impl UploadCase {
     /// The formats and services to measure. The baseline only has the original API.
     fn targets<'a>(
         &self,
-        ours: &'a Service,
-        baseline: Option<&'a Service>,
-    ) -> Vec<(UploadFormat, &'a Service)> {
+        ours: &'a BenchedService,
+        baseline: Option<&'a BenchedService>,
+    ) -> Vec<(UploadFormat, &'a BenchedService)> {
         let mut targets = vec![(UploadFormat::Body, ours), (UploadFormat::Form, ours)];
         // irmgard stores a larger body of unknown length as a multipart upload.
         if self.photo_bytes > 8 * MB {
@@ -49,10 +48,10 @@ impl Case {
 const KB: usize = 1_000;
 const MB: usize = 1_000 * KB;
 
-fn cases() -> Vec<Case> {
+fn cases() -> Vec<UploadCase> {
     let mut cases = Vec::new();
     for cameras in [1, 8, 32, 64] {
-        cases.push(Case {
+        cases.push(UploadCase {
             label: "100 KB",
             photo_bytes: 100 * KB,
             cameras,
@@ -60,14 +59,14 @@ fn cases() -> Vec<Case> {
         });
     }
     for cameras in [1, 8, 32, 64] {
-        cases.push(Case {
+        cases.push(UploadCase {
             label: "3 MB",
             photo_bytes: 3 * MB,
             cameras,
             requests: 256,
         });
     }
-    cases.push(Case {
+    cases.push(UploadCase {
         label: "10 MB",
         photo_bytes: 10 * MB,
         cameras: 64,
@@ -103,22 +102,22 @@ async fn main() -> Result<()> {
     };
     // A label of the table: "100 KB", "3 MB" or "10 MB".
     let only = std::env::var("PHOTO_SIZE").ok();
-    let ours = Service::start_irmgard().await?;
-    let baseline = Service::baseline()?;
+    let ours = BenchedService::start_irmgard().await?;
+    let baseline = BenchedService::baseline()?;
 
     println!("{}", machine_description());
-    println!("{}", statement_log::disable().await?);
+    println!("{}", service::disable_statement_log().await?);
     match &baseline {
         Some(baseline) => println!("compared with {}, alternating", baseline.url),
         None => println!("no comparison: BASELINE_URL and BASELINE_PID are not set"),
     }
 
-    let mut report = Report::default();
+    let mut report = UploadReport::default();
     for case in cases()
         .into_iter()
         .filter(|case| only.as_deref().is_none_or(|only| only == case.label))
     {
-        let load = Load::new(case.photo_bytes, case.cameras, case.requests, MAX_RUN_DURATION)?;
+        let load = UploadLoad::new(case.photo_bytes, case.cameras, case.requests, MAX_RUN_DURATION)?;
         let targets = case.targets(&ours, baseline.as_ref());
         // A warm-up for connections, page cache and allocator.
         for (format, service) in &targets {

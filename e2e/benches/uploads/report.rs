@@ -7,7 +7,7 @@ use comfy_table::{Table, presets::UTF8_FULL_CONDENSED};
 
 use crate::{
     load::{Run, UploadFormat},
-    service::Service,
+    service::BenchedService,
 };
 
 /// The key of a table row.
@@ -32,11 +32,11 @@ impl RowKey {
 
 /// All runs so far.
 #[derive(Default)]
-pub struct Report {
+pub struct UploadReport {
     runs: BTreeMap<RowKey, Vec<Run>>,
 }
 
-impl Report {
+impl UploadReport {
     /// Adds one run.
     pub fn add(&mut self, key: RowKey, run: Run) {
         self.runs.entry(key).or_default().push(run);
@@ -85,9 +85,9 @@ impl Report {
         &self,
         size: &str,
         cameras: usize,
-        (ours, baseline): (&Service, Option<&Service>),
+        (ours, baseline): (&BenchedService, Option<&BenchedService>),
     ) {
-        let median = |service: &Service| {
+        let median = |service: &BenchedService| {
             let key = RowKey::new(&service.name, UploadFormat::Form, size, cameras);
             self.runs.get(&key).map(|runs| medians(runs))
         };

@@ -9,10 +9,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use chassis::store::Store;
 use futures::{TryStreamExt, stream};
 use irmgard::settings::ToolSettings;
-use local::Scratch;
+use local::{PostgresAccess, Scratch};
+use service_runtime::store::Store;
+use sqlx::{Connection, Executor, PgConnection};
 
 use e2e::process_usage::MeasuredProcess;
 
@@ -20,7 +21,7 @@ use e2e::process_usage::MeasuredProcess;
 const CONCURRENT_DELETIONS: usize = 16;
 
 /// A running web service.
-pub struct Service {
+pub struct BenchedService {
     /// The name in the table.
     pub name: String,
     pub url: String,
@@ -35,7 +36,7 @@ struct ManagedService {
     scratch: Scratch,
 }
 
-impl Service {
+impl BenchedService {
     /// Starts the release build of irmgard on the servers of the local stack.
     pub async fn start_irmgard() -> Result<Self> {
         let program = release_program("irmgard")?;
@@ -113,7 +114,7 @@ impl Service {
     }
 }
 
-impl Drop for Service {
+impl Drop for BenchedService {
     fn drop(&mut self) {
         if let Some(ManagedService { child, .. }) = &mut self.managed {
             let _ = child.kill();
@@ -138,4 +139,22 @@ fn release_program(name: &str) -> Result<PathBuf> {
 
 fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// Set by `local exec` if the stack started the database.
+const STACK_LOG_VARIABLE: &str = "LOCAL_POSTGRES_LOG";
+
+/// Disables PostgreSQL's statement log, which the local stack enables but a production database normally does not. Does not change an
+/// external server. Returns a message for the report.
+pub async fn disable_statement_log() -> Result<&'static str> {
+    if std::env::var_os(STACK_LOG_VARIABLE).is_none() {
+        return Ok("the external PostgreSQL logs statements as it is configured");
+    }
+    let access = PostgresAccess::from_environment()?.context("the environment names no PostgreSQL")?;
+    let mut connection = PgConnection::connect(&access.url()).await?;
+    connection
+        .execute("ALTER SYSTEM SET log_min_duration_statement = -1")
+        .await?;
+    connection.execute("SELECT pg_reload_conf()").await?;
+    Ok("PostgreSQL logs no statements during the benchmark")
 }

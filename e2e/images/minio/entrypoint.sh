@@ -1,5 +1,5 @@
 #!/bin/sh
-# As the images': what is no program's name is an argument of the program.
+# Like the original entry point: adds the program's name if it is not the first argument.
 set -eu
 for program in minio mc; do
     if [ -x "/usr/bin/$program" ] && [ "${1:-}" != "$program" ]; then

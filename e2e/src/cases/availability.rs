@@ -7,17 +7,20 @@ use anyhow::Result;
 use super::{Harness, patroni};
 use crate::{
     cluster::{Condition, wait_until},
-    load::{Record, RequestKind, Summary, seconds},
+    load::{LoadRecord, LoadSummary, RequestKind, seconds},
+    report::ReportRow,
 };
 
 /// How long a standby may lag.
 const STANDBY_LAG_LIMIT: Duration = Duration::from_secs(60);
 
 /// Requires that every acknowledged photo has its row on each of these pods.
-///
-/// # Errors
-/// When a pod does not answer.
-pub async fn require_rows(harness: &mut Harness, what: &str, record: &Record, pods: &[String]) -> Result<()> {
+pub async fn require_rows(
+    harness: &mut Harness,
+    what: &str,
+    record: &LoadRecord,
+    pods: &[String],
+) -> Result<()> {
     let acknowledged = record.acknowledgements.acknowledged();
     for pod in pods {
         let cluster = &harness.cluster;
@@ -50,8 +53,7 @@ pub async fn require_rows(harness: &mut Harness, what: &str, record: &Record, po
 
 /// The longest time between two acknowledgements of new photos. Counts gaps that end after `after`. Only new photos need a commit;
 /// the service answers for known photos without one.
-#[must_use]
-pub fn longest_upload_gap(record: &Record, after: Duration) -> Duration {
+pub fn longest_upload_gap(record: &LoadRecord, after: Duration) -> Duration {
     let mut times: Vec<_> = record
         .acknowledgements
         .acknowledged()
@@ -63,7 +65,6 @@ pub fn longest_upload_gap(record: &Record, after: Duration) -> Duration {
 }
 
 /// The longest gap between two of these times. Counts gaps that end after `after`.
-#[must_use]
 pub fn longest_gap(mut times: Vec<Duration>, after: Duration) -> Duration {
     times.sort_unstable();
     times
@@ -74,44 +75,26 @@ pub fn longest_gap(mut times: Vec<Duration>, after: Duration) -> Duration {
         .unwrap_or_default()
 }
 
-/// The columns of [`row`].
-pub const HEADER: [&str; 8] = [
-    "failure",
-    "all ready again",
-    "no uploads",
-    "no new photo",
-    "no statuses",
-    "no images",
-    "failed uploads",
-    "failed reads",
-];
-
 /// A table row about the requests since `since`. `ready`: the time from then until all pods were ready.
-#[must_use]
-pub fn row(what: &str, record: &Record, since: Duration, ready: Duration) -> Vec<String> {
+pub fn row(what: &str, record: &LoadRecord, since: Duration, ready: Duration) -> ReportRow {
     let attempts = record.between(since, Duration::MAX);
-    let [writes, statuses, images] = RequestKind::ALL.map(|kind| Summary::new(kind, &attempts));
+    let [writes, statuses, images] = RequestKind::ALL.map(|kind| LoadSummary::new(kind, &attempts));
+    let failed_reads = format!(
+        "statuses: {}, images: {}",
+        statuses.failures_by_kind(),
+        images.failures_by_kind()
+    );
     vec![
-        what.to_owned(),
-        seconds(ready),
-        writes.outages(),
-        seconds(longest_upload_gap(record, since)),
-        statuses.outages(),
-        images.outages(),
-        writes.failures_by_kind(),
-        format!(
-            "statuses: {}, images: {}",
-            statuses.failures_by_kind(),
-            images.failures_by_kind()
-        ),
+        ("failure", what.to_owned()),
+        ("all ready again", seconds(ready)),
+        ("no uploads", writes.outages()),
+        ("no new photo", seconds(longest_upload_gap(record, since))),
+        ("no statuses", statuses.outages()),
+        ("no images", images.outages()),
+        ("failed uploads", writes.failures_by_kind()),
+        ("failed reads", failed_reads),
     ]
 }
-
-/// The meaning of the columns.
-pub const LEGEND: &str = "\"2.1 s / 3.0 s\": the longest outage, and the sum of all outages. An outage lasts from the start of the first request that is \
-     not served within 3 s until the answer to the first request that is. *No new photo*: the longest time between the 2xx of two new \
-     photos; normally there is one photo per second. Repeated uploads need no commit, so this is the time without commits. *All ready \
-     again*: pods and standbys. A camera without a 2xx repeats its upload.";
 
 #[cfg(test)]
 mod tests {

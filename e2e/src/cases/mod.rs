@@ -15,7 +15,7 @@ mod scaling;
 mod upload_probe;
 mod works;
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, time::Duration};
 
 use anyhow::{Result, anyhow};
 use tokio::signal::{
@@ -27,9 +27,9 @@ pub use self::photo_check::{PhotoCheck, check_photos};
 use crate::{
     cluster::{Cluster, Condition, Endpoints, wait_until},
     console::print_progress,
-    load::{Summary, seconds},
-    report::Report,
-    settings::Settings,
+    load::{Load, LoadRecord, LoadSummary, Rates, RequestKind, seconds},
+    report::{Report, ReportRow},
+    settings::E2eSettings,
 };
 
 /// The cluster under test, and the report of the running case.
@@ -39,15 +39,17 @@ pub struct Harness {
     pub report: Report,
 }
 
-type Running<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+type RunningCase<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 
 /// A demonstration.
 pub struct Case {
     pub name: &'static str,
     /// The report's title.
     pub title: &'static str,
+    /// The report's template.
+    pub template: &'static str,
     /// An error means that the case could not continue. Unmet requirements are in the report instead.
-    pub run: for<'a> fn(&'a mut Harness) -> Running<'a>,
+    pub run: for<'a> fn(&'a mut Harness) -> RunningCase<'a>,
 }
 
 /// All cases, in the order of their execution.
@@ -55,56 +57,62 @@ pub const CASES: &[Case] = &[
     Case {
         name: "works",
         title: "It works: from an empty cluster to a blurred photo",
+        template: include_str!("../../reports/works.md"),
         run: |harness| Box::pin(works::run(harness)),
     },
     Case {
         name: "scaling",
         title: "Scaling: more and fewer pods under load",
+        template: include_str!("../../reports/scaling.md"),
         run: |harness| Box::pin(scaling::run(harness)),
     },
     Case {
         name: "healing",
         title: "Self-healing: pods are deleted under load",
+        template: include_str!("../../reports/healing.md"),
         run: |harness| Box::pin(healing::run(harness)),
     },
     Case {
         name: "database",
         title: "The database fails, with one pod and with three",
+        template: include_str!("../../reports/database.md"),
         run: |harness| Box::pin(database::run(harness)),
     },
     Case {
         name: "queue",
         title: "The queue on one node and on three: throughput, and the loss of nodes",
+        template: include_str!("../../reports/queue.md"),
         run: |harness| Box::pin(queue::run(harness)),
     },
     Case {
         name: "node",
         title: "A node is lost",
+        template: include_str!("../../reports/node.md"),
         run: |harness| Box::pin(node::run(harness)),
     },
     Case {
         name: "growth",
         title: "PostgreSQL, RabbitMQ and OpenSearch grow from one pod to three in place",
+        template: include_str!("../../reports/growth.md"),
         run: |harness| Box::pin(growth::run(harness)),
     },
     Case {
         name: "pipeline",
         title: "The pipeline's outage tests with the cluster's servers",
+        template: include_str!("../../reports/pipeline.md"),
         run: |harness| Box::pin(pipeline::run(harness)),
     },
     Case {
         name: "release",
         title: "Releases: a migration under load, and rollbacks",
+        template: include_str!("../../reports/release.md"),
         run: |harness| Box::pin(release::run(harness)),
     },
 ];
 
 impl Case {
     /// Runs the case and writes its report. Returns whether it passed.
-    ///
-    /// # Errors
-    /// When the cluster cannot be reached or must not be changed, or the report cannot be written.
-    pub async fn execute(&self, settings: &Settings) -> Result<bool> {
+    pub async fn execute(&self, settings: &E2eSettings) -> Result<bool> {
         print_progress(format_args!("== {}: {}", self.name, self.title));
         let cluster = Cluster::connect(settings.clone()).await?;
         cluster.require_ownership().await?;
@@ -123,7 +131,7 @@ impl Case {
         }
         let described = harness.add_environment().await;
         let folder = harness.cluster.project().join("docs/measured");
-        harness.report.write(&folder, self.name)?;
+        harness.report.write(&folder, self.name, self.template)?;
         described?;
         let (unmet, all) = harness.report.unmet();
         print_progress(format_args!(
@@ -155,6 +163,17 @@ impl Harness {
     /// Prints the current step.
     pub fn step(&self, what: impl std::fmt::Display) {
         print_progress(what);
+    }
+
+    /// How long a workload may take to become ready.
+    fn time_limit(&self) -> Duration {
+        self.cluster.settings().time_limit
+    }
+
+    /// Starts a load with the settings' rate of new photos, in a new project with this name.
+    async fn start_load(&self, endpoints: &Endpoints, name: &str) -> Result<Load> {
+        let rates = Rates::with_probes(self.cluster.settings().photos_per_second);
+        Load::start(&endpoints.web, name, rates, self.time_limit()).await
     }
 
     /// Records an error of a part as an unmet requirement, so that the other parts still run.
@@ -222,19 +241,32 @@ impl Harness {
     }
 }
 
-/// The columns of [`request_row`].
-const REQUEST_HEADER: [&str; 8] = ["requests", "number", "failed", "late", "p50", "p95", "p99", "max"];
-
 /// A table row about requests.
-fn request_row(name: &str, summary: &Summary) -> Vec<String> {
-    let mut row = vec![
-        name.to_owned(),
-        summary.requests.to_string(),
-        summary.failures_by_kind(),
-        summary.late.to_string(),
-    ];
-    row.extend([50.0, 95.0, 99.0, 100.0].map(|percent| seconds(summary.percentile(percent))));
-    row
+fn request_row(name: &str, summary: &LoadSummary) -> ReportRow {
+    let percentile = |percent| seconds(summary.percentile(percent));
+    vec![
+        ("requests", name.to_owned()),
+        ("number", summary.requests.to_string()),
+        ("failed", summary.failures_by_kind()),
+        ("late", summary.late.to_string()),
+        ("p50", percentile(50.0)),
+        ("p95", percentile(95.0)),
+        ("p99", percentile(99.0)),
+        ("max", percentile(100.0)),
+    ]
+}
+
+/// Adds the table `requests`. Returns the number of failures, and the failures of each kind.
+fn report_requests(report: &mut Report, record: &LoadRecord) -> (usize, String) {
+    let summaries = RequestKind::ALL.map(|kind| LoadSummary::new(kind, &record.attempts));
+    for (kind, summary) in RequestKind::ALL.iter().zip(&summaries) {
+        report.row("requests", request_row(kind.name(), summary));
+    }
+    let kinds: Vec<_> = summaries.iter().map(LoadSummary::failures_by_kind).collect();
+    (
+        summaries.iter().map(LoadSummary::failures).sum(),
+        kinds.join("; "),
+    )
 }
 
 /// Converts Kubernetes' memory quantity from Ki to GiB.

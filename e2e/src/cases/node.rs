@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     cluster::{Cluster, Condition, Deployment, Endpoints, NAMESPACE, Pod, wait_until},
-    load::{Load, Rates, Record, seconds},
+    load::{LoadRecord, seconds},
     settings::NodeCommands,
 };
 
@@ -52,7 +52,7 @@ pub(super) async fn run(harness: &mut Harness) -> Result<()> {
     harness.cluster.deploy(&deployment).await?;
     let store_node = use_store_node(harness).await?;
     let endpoints = harness.cluster.endpoints().await?;
-    let time_limit = harness.cluster.settings().time_limit;
+    let time_limit = harness.time_limit();
     patroni::wait_until_healthy(&harness.cluster, time_limit).await?;
     wait_for_replicas(&harness.cluster, 3, time_limit).await?;
     require_queue_listing(harness).await?;
@@ -71,9 +71,6 @@ pub(super) async fn run(harness: &mut Harness) -> Result<()> {
         true,
         &node,
     );
-    harness
-        .report
-        .limitation("The loss of the object store's node: it has one pod, whose volume is on that node.");
     Ok(())
 }
 
@@ -81,8 +78,12 @@ pub(super) async fn run(harness: &mut Harness) -> Result<()> {
 async fn require_queue_listing(harness: &mut Harness) -> Result<()> {
     for pod in 0..3 {
         let start = Instant::now();
-        let words = ["rabbitmqctl", "--quiet", "list_queues", "name", "messages"];
-        let listed = exec(&harness.cluster, pod, &words).await;
+        let listed = exec(
+            &harness.cluster,
+            pod,
+            "rabbitmqctl --quiet list_queues name messages",
+        )
+        .await;
         let duration = start.elapsed();
         harness.report.require(
             format_args!(
@@ -135,10 +136,8 @@ async fn lose_node(
     endpoints: &Endpoints,
     commands: &NodeCommands,
     node: &str,
-) -> Result<Record> {
-    let time_limit = harness.cluster.settings().time_limit;
-    let rates = Rates::with_probes(harness.cluster.settings().photos_per_second);
-    let load = Load::start(&endpoints.web, "node", rates, time_limit).await?;
+) -> Result<LoadRecord> {
+    let load = harness.start_load(endpoints, "node").await?;
     sleep(STEADY_LOAD).await;
     let primary = patroni::primary(&harness.cluster).await?.name;
     harness.step(format_args!("-- losing {node}, with the primary {primary}"));
@@ -159,28 +158,17 @@ async fn lose_node(
     let gap = availability::longest_upload_gap(&record, lost_at);
 
     let report = &mut harness.report;
-    report.section("Node lost");
-    report.text(format_args!(
-        "The node runs the primary of the database, a node of the broker, and pods of our programs. Its network is cut first, so its peers \
-         receive no packet. {}",
-        availability::LEGEND
-    ));
-    report.table(
-        &availability::HEADER,
-        &[availability::row("node lost", &record, lost_at, ready)],
-    );
-    report.table(
-        &[
-            "new primary after",
+    let row = availability::row("node lost", &record, lost_at, ready);
+    report.row("outages", row);
+    let row = vec![
+        ("new primary after", seconds(database.new_primary)),
+        (
             "Service contains only the new primary after",
-            "RabbitMQ node shut down after",
-        ],
-        &[vec![
-            seconds(database.new_primary),
             seconds(database.service_updated),
-            seconds(broker),
-        ]],
-    );
+        ),
+        ("RabbitMQ node shut down after", seconds(broker)),
+    ];
+    report.row("failover", row);
     report.require(
         format_args!(
             "new photos are accepted again within {} s",

@@ -20,9 +20,6 @@ pub struct Leadership {
 
 impl Leadership {
     /// Reads the current annotations.
-    ///
-    /// # Errors
-    /// When the API does not answer.
     pub async fn read(cluster: &Cluster) -> Result<Self> {
         let leader = annotations(cluster, "postgres-leader").await?;
         let standbys = annotations(cluster, "postgres-sync").await?;
@@ -56,9 +53,6 @@ async fn annotations(cluster: &Cluster, name: &str) -> Result<Value> {
 }
 
 /// The pods of the database, without those of its Jobs.
-///
-/// # Errors
-/// When the API does not answer.
 pub async fn pods(cluster: &Cluster) -> Result<Vec<Pod>> {
     let mut pods = cluster.pods("postgres").await?;
     pods.retain(|pod| pod.component == "database");
@@ -66,9 +60,6 @@ pub async fn pods(cluster: &Cluster) -> Result<Vec<Pod>> {
 }
 
 /// The pod that is primary and ready.
-///
-/// # Errors
-/// When there is none.
 pub async fn primary(cluster: &Cluster) -> Result<Pod> {
     let pods = pods(cluster).await?;
     pods.into_iter()
@@ -105,9 +96,6 @@ pub async fn run_script(cluster: &Cluster, pod: &str, database: &str, statements
 }
 
 /// Runs a query in a pod as the superuser, and returns the rows.
-///
-/// # Errors
-/// When the server rejects the query, or does not answer.
 pub async fn query(cluster: &Cluster, pod: &str, sql: &str) -> Result<Vec<Vec<String>>> {
     let words = [
         "psql",
@@ -140,7 +128,7 @@ pub async fn patronictl(cluster: &Cluster, pod: &str, arguments: &[&str]) -> Res
 }
 
 /// The columns of [`standbys`].
-pub const STANDBY_HEADER: [&str; 6] = [
+pub const STANDBY_COLUMNS: [&str; 6] = [
     "standby",
     "state",
     "synchronous",
@@ -150,9 +138,6 @@ pub const STANDBY_HEADER: [&str; 6] = [
 ];
 
 /// A table row for each standby of a primary.
-///
-/// # Errors
-/// When the primary does not answer.
 pub async fn standbys(cluster: &Cluster, primary: &str) -> Result<Vec<Vec<String>>> {
     query(
         cluster,
@@ -167,9 +152,6 @@ pub async fn standbys(cluster: &Cluster, primary: &str) -> Result<Vec<Vec<String
 }
 
 /// Waits until three pods are ready, two standbys stream, and one of them is synchronous. Returns the primary's name.
-///
-/// # Errors
-/// When that is not so after the time limit.
 pub async fn wait_until_healthy(cluster: &Cluster, time_limit: Duration) -> Result<String> {
     cluster
         .wait_until_ready("statefulset", "postgres", time_limit)
@@ -198,20 +180,9 @@ pub async fn wait_until_healthy(cluster: &Cluster, time_limit: Duration) -> Resu
 }
 
 /// Patroni's log messages in a pod that contain one of these words, without duplicates.
-///
-/// # Errors
-/// When the pod does not exist.
 pub async fn log_messages(cluster: &Cluster, pod: &str, words: &[&str]) -> Result<Vec<String>> {
-    let arguments = [
-        "logs",
-        "--namespace",
-        NAMESPACE,
-        pod,
-        "--container",
-        "postgres",
-        "--tail=2000",
-    ];
-    let text = cluster.kubectl().run(&arguments).await?;
+    let command = format!("logs --namespace {NAMESPACE} {pod} --container postgres --tail=2000");
+    let text = cluster.kubectl().run(&command).await?;
     Ok(matching_messages(&text, words))
 }
 
@@ -236,9 +207,6 @@ fn matching_messages(text: &str, words: &[&str]) -> Vec<String> {
 
 /// Compares photos (id and SHA-256) with the rows of a project on a pod. Returns the number of rows, and the ids without a matching
 /// row.
-///
-/// # Errors
-/// When the server does not answer.
 pub async fn missing_rows<'a>(
     cluster: &Cluster,
     pod: &str,

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::Harness;
 use crate::{
     cluster::{Condition, Endpoints, LogSource, wait_until},
-    load::{AcknowledgedPhoto, Client, Record, seconds},
+    load::{AcknowledgedPhoto, LoadClient, LoadRecord, seconds},
     picture::Picture,
 };
 
@@ -49,17 +49,14 @@ pub struct PhotoCheck {
 /// - every image is a picture, and not the original;
 /// - no original, no job in the outbox and no message in a queue is left;
 /// - every photo has its log lines, where they can be counted.
-///
-/// # Errors
-/// When a service does not answer.
 pub async fn check_photos(
     harness: &mut Harness,
     endpoints: &Endpoints,
-    record: &Record,
+    record: &LoadRecord,
     what: &str,
 ) -> Result<PhotoCheck> {
-    let time_limit = harness.cluster.settings().time_limit;
-    let client = Client::new(&endpoints.web, &record.project)?;
+    let time_limit = harness.time_limit();
+    let client = LoadClient::new(&endpoints.web, &record.project)?;
     let acknowledged = record.acknowledgements.acknowledged();
     harness.step(format_args!(
         "waiting until {} photos are anonymised",
@@ -153,7 +150,7 @@ fn same_time_photos(photos: &BTreeMap<i64, Value>) -> usize {
 
 /// Waits until all acknowledged photos are anonymised. Returns the photos of the project.
 async fn wait_until_anonymized(
-    client: &Client,
+    client: &LoadClient,
     acknowledged: &BTreeMap<i64, AcknowledgedPhoto>,
     time_limit: Duration,
 ) -> Result<BTreeMap<i64, Value>> {
@@ -173,7 +170,7 @@ async fn wait_until_anonymized(
 }
 
 /// The problems with the images of these photos.
-async fn image_problems(client: &Client, acknowledged: &BTreeMap<i64, AcknowledgedPhoto>) -> Vec<String> {
+async fn image_problems(client: &LoadClient, acknowledged: &BTreeMap<i64, AcknowledgedPhoto>) -> Vec<String> {
     let checks = stream::iter(acknowledged).map(async |(id, photo)| {
         let checked = check_image(client, *id, &photo.sha256).await;
         checked.err().map(|error| format!("photo {id}: {error:#}"))
@@ -185,7 +182,7 @@ async fn image_problems(client: &Client, acknowledged: &BTreeMap<i64, Acknowledg
         .await
 }
 
-async fn check_image(client: &Client, id: i64, original: &str) -> Result<()> {
+async fn check_image(client: &LoadClient, id: i64, original: &str) -> Result<()> {
     let (result, body) = client.get(&format!("/photos/{id}/image")).await;
     let Some(body) = body else {
         anyhow::bail!("{}", result.name())
@@ -198,7 +195,7 @@ async fn check_image(client: &Client, id: i64, original: &str) -> Result<()> {
 }
 
 /// Waits until no original, job or message is left. The last ones disappear shortly after the last result.
-async fn wait_until_drained(endpoints: &Endpoints, record: &Record) -> Result<()> {
+async fn wait_until_drained(endpoints: &Endpoints, record: &LoadRecord) -> Result<()> {
     let prefix = format!("photos/{}/", record.project);
     wait_until("no original, job or message is left", DRAIN_LIMIT, async || {
         // Delete markers count too.
@@ -222,7 +219,7 @@ async fn wait_until_drained(endpoints: &Endpoints, record: &Record) -> Result<()
 async fn count_lines(
     harness: &Harness,
     endpoints: &Endpoints,
-    record: &Record,
+    record: &LoadRecord,
     photo_check: &mut PhotoCheck,
 ) -> Result<()> {
     let photos: BTreeSet<i64> = record.acknowledgements.acknowledged().keys().copied().collect();
@@ -232,7 +229,7 @@ async fn count_lines(
         LogSource::Pods => Duration::ZERO,
     };
     // The first photo was uploaded before the start of the load.
-    let since = record.start - harness.cluster.settings().time_limit;
+    let since = record.start - harness.time_limit();
     let lines = harness
         .cluster
         .photo_lines(endpoints, since, &photos, time_limit)

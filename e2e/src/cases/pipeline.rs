@@ -37,26 +37,17 @@ pub(super) async fn run(harness: &mut Harness) -> Result<()> {
     let start = Instant::now();
     let (passed, output) = run_tests(harness, &variables, &log).await?;
     let duration = start.elapsed();
+    let report = &mut harness.report;
+    report.fact("servers", versions);
+    report.fact("duration", seconds(duration));
     let results: Vec<_> = output
         .lines()
-        .filter(|line| line.starts_with("test ") && line.contains(" ... "))
-        .map(|line| {
-            let (name, result) = line
-                .trim_start_matches("test ")
-                .split_once(" ... ")
-                .unwrap_or((line, ""));
-            vec![name.to_owned(), result.to_owned()]
-        })
+        .filter_map(|line| line.strip_prefix("test ")?.split_once(" ... "))
         .collect();
-    let report = &mut harness.report;
-    report.text(format_args!(
-        "`cargo test -p e2e --test pipeline`, with the variables of local/README.md, *Other servers*. irmgard and the anonymizer run on \
-         this machine. The servers are the cluster's, reached through node ports, each behind a fault proxy that cuts, refuses, stalls and \
-         slows. {versions}. The run first creates a role that may create databases (`{ROLE}`) and allows it in pg_hba.conf, until Patroni \
-         writes that file again: the image's own rules allow only irmgard's roles. Duration: {}.",
-        seconds(duration)
-    ));
-    report.table(&["test", "result"], &results);
+    for (test, result) in &results {
+        let row = vec![("test", (*test).to_owned()), ("result", (*result).to_owned())];
+        report.row("tests", row);
+    }
     let not_tested: Vec<_> = output
         .lines()
         .filter_map(|line| line.split_once("not tested: ").map(|(_, what)| what))
@@ -75,7 +66,7 @@ pub(super) async fn run(harness: &mut Harness) -> Result<()> {
 
 /// Creates a role for the tests and allows it in pg_hba.conf. Returns the versions of the servers.
 async fn create_role(harness: &Harness) -> Result<String> {
-    let (cluster, time_limit) = (&harness.cluster, harness.cluster.settings().time_limit);
+    let (cluster, time_limit) = (&harness.cluster, harness.time_limit());
     cluster
         .wait_until_ready("statefulset", "postgres", time_limit)
         .await?;
@@ -171,16 +162,8 @@ async fn build(project: &Path) -> Result<()> {
 
 /// Copies PostgreSQL's log lines into a file, for tests that read its log.
 fn follow_postgres_log(cluster: &Cluster, file: &Path) -> Result<Child> {
-    let arguments = [
-        "logs",
-        "--follow",
-        "--tail=0",
-        "--namespace",
-        NAMESPACE,
-        "postgres-0",
-        "--container",
-        "postgres",
-    ];
+    let arguments = format!("logs --follow --tail=0 --namespace {NAMESPACE} postgres-0 --container postgres");
+    let arguments: Vec<&str> = arguments.split_whitespace().collect();
     let mut command = cluster.kubectl().command(&arguments);
     command.stdout(std::fs::File::create(file)?).stderr(Stdio::null());
     command.spawn().context("cannot start kubectl logs")

@@ -8,9 +8,6 @@ use serde_json::Value;
 use crate::cluster::{Cluster, Condition, NAMESPACE, Pod, wait_until};
 
 /// Waits until every queue has `count` replicas and all are online.
-///
-/// # Errors
-/// When that is not so after the time limit.
 pub async fn wait_for_replicas(cluster: &Cluster, count: usize, time_limit: Duration) -> Result<()> {
     wait_until(
         &format!("every queue has {count} online replicas"),
@@ -47,23 +44,9 @@ pub struct Queue {
 }
 
 /// All queues, sorted by name.
-///
-/// # Errors
-/// When `rabbitmqctl` fails on the first pod.
 pub async fn queues(cluster: &Cluster) -> Result<Vec<Queue>> {
-    let words = [
-        "rabbitmqctl",
-        "--quiet",
-        "list_queues",
-        "--formatter",
-        "json",
-        "name",
-        "messages",
-        "leader",
-        "members",
-        "online",
-    ];
-    parse_queues(&exec(cluster, 0, &words).await?)
+    let command = "rabbitmqctl --quiet list_queues --formatter json name messages leader members online";
+    parse_queues(&exec(cluster, 0, command).await?)
 }
 
 fn parse_queues(text: &str) -> Result<Vec<Queue>> {
@@ -85,18 +68,18 @@ fn parse_queues(text: &str) -> Result<Vec<Queue>> {
     Ok(queues)
 }
 
-/// Runs a program in a pod of the broker and returns its output.
+/// Runs a command, whose arguments contain no spaces, in a pod of the broker. Returns its output.
 ///
 /// # Errors
 /// When it fails; with its standard error.
-pub async fn exec(cluster: &Cluster, pod: usize, program: &[&str]) -> Result<String> {
+pub async fn exec(cluster: &Cluster, pod: usize, command: &str) -> Result<String> {
+    let words: Vec<&str> = command.split_whitespace().collect();
     cluster
-        .exec(&format!("rabbitmq-{pod}"), "rabbitmq", program, None)
+        .exec(&format!("rabbitmq-{pod}"), "rabbitmq", &words, None)
         .await
 }
 
 /// The RabbitMQ node name of a pod.
-#[must_use]
 pub fn node_name(pod: usize) -> String {
     format!("rabbit@rabbitmq-{pod}.rabbitmq-nodes.{NAMESPACE}")
 }
@@ -108,20 +91,9 @@ fn pod_of_node(node: &str) -> String {
 }
 
 /// The pod of each connection, by the connection name that the client set.
-///
-/// # Errors
-/// When `rabbitmqctl` fails on the first pod.
 pub async fn connections(cluster: &Cluster) -> Result<BTreeMap<String, String>> {
-    let words = [
-        "rabbitmqctl",
-        "--quiet",
-        "list_connections",
-        "--formatter",
-        "json",
-        "name",
-        "client_properties",
-    ];
-    let text = exec(cluster, 0, &words).await?;
+    let command = "rabbitmqctl --quiet list_connections --formatter json name client_properties";
+    let text = exec(cluster, 0, command).await?;
     parse_connections(&text, &cluster.pods("rabbitmq").await?)
 }
 

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::{Harness, PhotoCheck, check_photos};
 use crate::{
     cluster::{Condition, Deployment, wait_until},
-    load::{Load, Rates, Record, RequestKind, Summary, seconds},
+    load::{Load, LoadRecord, LoadSummary, Rates, RequestKind, seconds},
 };
 
 /// How long each number of pods is measured.
@@ -37,7 +37,7 @@ pub(super) async fn run(harness: &mut Harness) -> Result<()> {
     let endpoints = harness.cluster.endpoints().await?;
     // More than four workers can anonymise, so that none is idle.
     let photos = 2.0 * harness.cluster.settings().photos_per_second;
-    let time_limit = harness.cluster.settings().time_limit;
+    let time_limit = harness.time_limit();
     let load = Load::start(&endpoints.web, "scaling", Rates::with_probes(photos), time_limit).await?;
 
     let mut phases = Vec::new();
@@ -72,7 +72,7 @@ async fn measure_phase(harness: &Harness, load: &Load, name: &str) -> Phase {
 /// Scales a Deployment and waits until it has exactly this number of pods.
 async fn scale(harness: &Harness, deployment: &str, count: u32) -> Result<()> {
     harness.step(format_args!("scaling {deployment} to {count}"));
-    let time_limit = harness.cluster.settings().time_limit;
+    let time_limit = harness.time_limit();
     harness
         .cluster
         .scale(&format!("deployment/{deployment}"), count)
@@ -102,7 +102,7 @@ fn write_report(
     harness: &mut Harness,
     photos: f64,
     phases: &[Phase],
-    record: &Record,
+    record: &LoadRecord,
     photo_check: &PhotoCheck,
 ) -> Result<()> {
     let finish_times = finish_times(record, photo_check)?;
@@ -113,43 +113,24 @@ fn write_report(
             .count();
         count as f64 / (phase.to - phase.from).as_secs_f64()
     };
-    let rows: Vec<_> = phases
-        .iter()
-        .map(|phase| {
-            let attempts = record.between(phase.from, phase.to);
-            let writes = Summary::new(RequestKind::Write, &attempts);
-            vec![
-                phase.name.clone(),
-                format!("{:.2}", rate(phase)),
-                format!(
-                    "{:.1}",
-                    writes.requests as f64 / (phase.to - phase.from).as_secs_f64()
-                ),
-                seconds(writes.percentile(50.0)),
-                seconds(writes.percentile(95.0)),
-                seconds(writes.percentile(99.0)),
-                writes.failures_by_kind(),
-            ]
-        })
-        .collect();
     let report = &mut harness.report;
-    report.section("Throughput");
-    report.text(format_args!(
-        "{photos} new photos per second throughout, with the usual rates of other requests. Photos beyond the workers' throughput wait in \
-         the queue. Each worker has a CPU limit of {WORKER_CPU}."
-    ));
-    report.table(
-        &[
-            "pods",
-            "photos anonymised/s",
-            "uploads/s",
-            "p50",
-            "p95",
-            "p99",
-            "failed uploads",
-        ],
-        &rows,
-    );
+    report.fact("photos_per_second", photos);
+    report.fact("worker_cpu", WORKER_CPU);
+    for phase in phases {
+        let attempts = record.between(phase.from, phase.to);
+        let writes = LoadSummary::new(RequestKind::Write, &attempts);
+        let uploads = writes.requests as f64 / (phase.to - phase.from).as_secs_f64();
+        let row = vec![
+            ("pods", phase.name.clone()),
+            ("photos anonymised/s", format!("{:.2}", rate(phase))),
+            ("uploads/s", format!("{uploads:.1}")),
+            ("p50", seconds(writes.percentile(50.0))),
+            ("p95", seconds(writes.percentile(95.0))),
+            ("p99", seconds(writes.percentile(99.0))),
+            ("failed uploads", writes.failures_by_kind()),
+        ];
+        report.row("throughput", row);
+    }
     for pair in phases[..3].windows(2) {
         let gain = rate(&pair[1]) / rate(&pair[0]).max(f64::MIN_POSITIVE);
         report.require(
@@ -161,34 +142,17 @@ fn write_report(
             format_args!("{gain:.2} times"),
         );
     }
-    report.section("All requests, including during the scaling");
-    let rows: Vec<_> = RequestKind::ALL
-        .iter()
-        .map(|kind| super::request_row(kind.name(), &Summary::new(*kind, &record.attempts)))
-        .collect();
-    report.table(&super::REQUEST_HEADER, &rows);
-    let failed: usize = RequestKind::ALL
-        .iter()
-        .map(|kind| Summary::new(*kind, &record.attempts).failures())
-        .sum();
+    let (failed, _) = super::report_requests(report, record);
     report.require(
         "no request fails during the scaling",
         failed == 0,
         format_args!("{failed} of {}", record.attempts.len()),
     );
-    report.limitation(
-        "The limit of scaling: all pods share the cores of one node with the data services, the cluster's own programs and the load. The \
-         worker's CPU limit is so low that four workers use less than one core. When all cores are busy, another pod adds nothing.",
-    );
-    report.limitation(
-        "Autoscaling (components/autoscaling): it needs a metrics server. `kubectl scale` does the same as the autoscaler after its \
-         decision.",
-    );
     Ok(())
 }
 
 /// The finish time of each photo, since the start of the load. Needs the same clock in the database and here.
-fn finish_times(record: &Record, photo_check: &PhotoCheck) -> Result<Vec<Duration>> {
+fn finish_times(record: &LoadRecord, photo_check: &PhotoCheck) -> Result<Vec<Duration>> {
     let mut times = Vec::new();
     for photo in photo_check.photos.values() {
         if let Some(text) = photo["finished_at"].as_str() {

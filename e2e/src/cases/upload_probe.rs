@@ -27,8 +27,6 @@ pub struct UploadProbe {
 }
 
 impl UploadProbe {
-    /// # Errors
-    /// When the HTTP client cannot be built.
     pub fn start(web: &WebEndpoint, project: &str, shot: Shot) -> Result<Self> {
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -65,9 +63,6 @@ impl UploadProbe {
     }
 
     /// Stops the probe and returns the counts.
-    ///
-    /// # Errors
-    /// When the probe has panicked.
     pub async fn stop(self) -> Result<ResponseCounts> {
         self.end.cancel();
         self.task.await.context("the upload probe panicked")
@@ -91,20 +86,12 @@ async fn describe(response: reqwest::Response) -> String {
 }
 
 /// The number of warnings and errors of the web service's pods in this last period, by message.
-///
-/// # Errors
-/// When kubectl fails.
 pub async fn web_warnings(cluster: &Cluster, since: Duration) -> Result<ResponseCounts> {
-    let since = format!("--since={}s", since.as_secs().max(1));
-    let arguments = [
-        "logs",
-        "--namespace",
-        NAMESPACE,
-        "--selector=app.kubernetes.io/name=irmgard,app.kubernetes.io/component=web",
-        "--tail=-1",
-        &since,
-    ];
-    Ok(warnings_by_message(&cluster.kubectl().run(&arguments).await?))
+    let command = format!(
+        "logs --namespace {NAMESPACE} --selector=app.kubernetes.io/name=irmgard,app.kubernetes.io/component=web --tail=-1 --since={}s",
+        since.as_secs().max(1)
+    );
+    Ok(warnings_by_message(&cluster.kubectl().run(&command).await?))
 }
 
 fn warnings_by_message(text: &str) -> ResponseCounts {
@@ -122,7 +109,6 @@ fn warnings_by_message(text: &str) -> ResponseCounts {
 }
 
 /// Formats counts for a table cell, the most frequent first.
-#[must_use]
 pub fn format_counts(answers: &ResponseCounts, max: usize) -> String {
     let mut sorted: Vec<_> = answers.iter().collect();
     sorted.sort_by_key(|(_, count)| std::cmp::Reverse(**count));

@@ -29,7 +29,7 @@ const KINDS: [(&str, &str); 4] = [
 
 /// The time from `kubectl apply` until each workload was ready. Empty if the same deployment was already running.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness {
+pub struct DeploymentTimes {
     /// By kind and name.
     pub workloads: BTreeMap<String, Duration>,
     /// Until all workloads were ready and all Jobs complete.
@@ -41,7 +41,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When a workload is not ready after the time limit; with the end of `manifests/deploy`'s output.
-    pub async fn deploy(&self, deployment: &Deployment) -> Result<Readiness> {
+    pub async fn deploy(&self, deployment: &Deployment) -> Result<DeploymentTimes> {
         self.require_ownership().await?;
         let (_, digest) = self.secrets().await?;
         let folder = self.write_kustomization(deployment).await?;
@@ -65,7 +65,7 @@ impl Cluster {
             .kill_on_drop(true)
             .spawn()
             .context("cannot start manifests/deploy")?;
-        let mut readiness = Readiness::default();
+        let mut readiness = DeploymentTimes::default();
         let status = loop {
             if let Some(status) = run.try_wait()? {
                 break status;
@@ -95,14 +95,11 @@ impl Cluster {
 
     /// Applies only the objects of a deployment with this label `app.kubernetes.io/component`, and the configuration. Does not
     /// wait.
-    ///
-    /// # Errors
-    /// When kubectl fails.
     pub async fn apply_only(&self, deployment: &Deployment, component: &str) -> Result<()> {
         let folder = self.write_kustomization(deployment).await?.display().to_string();
         let label = format!("app.kubernetes.io/component in ({component},configuration)");
         let arguments = ["apply", "--kustomize", &folder, "--selector", &label];
-        self.kubectl.run(&arguments).await.map(drop)
+        self.kubectl.run_with_input(&arguments, None).await.map(drop)
     }
 
     async fn write_kustomization(&self, deployment: &Deployment) -> Result<PathBuf> {
@@ -112,9 +109,6 @@ impl Cluster {
     }
 
     /// All workloads of the installation.
-    ///
-    /// # Errors
-    /// When the API does not answer.
     pub async fn workloads(&self) -> Result<Vec<Workload>> {
         let mut workloads = Vec::new();
         for namespace in [NAMESPACE, FLUENTD] {
@@ -151,9 +145,6 @@ impl Cluster {
     }
 
     /// The full name of an image in the manifests: `irmgard/irmgard:0.1.0` for `irmgard`.
-    ///
-    /// # Errors
-    /// When the manifests have no such image.
     pub async fn image(&self, name: &str) -> Result<String> {
         let output = Command::new(self.project.join("manifests/build-images"))
             .args(["--name", name])
@@ -168,7 +159,7 @@ impl Cluster {
     }
 }
 
-impl Readiness {
+impl DeploymentTimes {
     /// Records workloads that are ready for the first time. Leaves out workloads without pods.
     fn record(&mut self, workloads: &[Workload], after: Duration) {
         for workload in workloads
@@ -183,19 +174,11 @@ impl Readiness {
         }
     }
 
-    /// Table rows in the order of readiness.
-    #[must_use]
-    pub fn rows(&self) -> Vec<Vec<String>> {
-        let mut sorted: Vec<_> = self.workloads.iter().collect();
-        sorted.sort_by_key(|(_, after)| **after);
-        let mut rows: Vec<_> = sorted
-            .into_iter()
-            .map(|(name, after)| vec![name.clone(), seconds(*after)])
-            .collect();
-        rows.push(vec![
-            "all workloads ready, all Jobs complete".to_owned(),
-            seconds(self.all),
-        ]);
-        rows
+    /// The workloads in the order of readiness, each with its time.
+    pub fn in_order(&self) -> Vec<(String, Duration)> {
+        let mut sorted: Vec<_> = self.workloads.clone().into_iter().collect();
+        sorted.sort_by_key(|(_, after)| *after);
+        sorted.push(("all workloads ready, all Jobs complete".to_owned(), self.all));
+        sorted
     }
 }

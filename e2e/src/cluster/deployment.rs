@@ -24,7 +24,6 @@ pub struct Deployment {
 impl Deployment {
     /// The unchanged overlay, with one replica of each data service. Deployments with the same name are applied over each other.
     /// Before a deployment with another name, the namespaces are deleted.
-    #[must_use]
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -35,34 +34,29 @@ impl Deployment {
         }
     }
 
-    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// Adds a component of `manifests/components`.
-    #[must_use]
     pub fn with(mut self, component: &str) -> Self {
         self.components.push(component.to_owned());
         self
     }
 
     /// Sets the replicas of a workload.
-    #[must_use]
     pub fn replicas(mut self, workload: &str, count: u32) -> Self {
         self.replicas.insert(workload.to_owned(), count);
         self
     }
 
     /// Replaces an image by another (`name:tag`).
-    #[must_use]
     pub fn image(mut self, image: &str, replacement: &str) -> Self {
         self.images.push((image.to_owned(), replacement.to_owned()));
         self
     }
 
     /// Sets the CPU limit of each pod of a Deployment, for example `200m`.
-    #[must_use]
     pub fn cpu_limit(self, deployment: &str, limit: &str) -> Self {
         self.patch(
             "Deployment",
@@ -72,7 +66,6 @@ impl Deployment {
     }
 
     /// Adds a JSON patch for an object.
-    #[must_use]
     pub fn patch(mut self, kind: &str, name: &str, operations: &Value) -> Self {
         self.patches.push(json!({
             "target": { "kind": kind, "name": format!("^{name}$") },
@@ -82,9 +75,6 @@ impl Deployment {
     }
 
     /// Uses the base's settings of OpenSearch, whose nodes discover each other. The overlay has a single node.
-    ///
-    /// # Errors
-    /// When the base's settings cannot be read.
     pub fn opensearch_cluster(self, project: &Path) -> Result<Self> {
         let file = project.join("manifests/base/opensearch/opensearch.yml");
         let settings = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
@@ -138,9 +128,6 @@ impl Deployment {
     }
 
     /// Writes the kustomization to `.local/e2e/<name>`, and returns that folder.
-    ///
-    /// # Errors
-    /// When it cannot be written.
     pub fn write(&self, project: &Path, images: &[(String, String)], secrets: &str) -> Result<PathBuf> {
         let folder = project.join(".local/e2e").join(&self.name);
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;

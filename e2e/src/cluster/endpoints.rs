@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, Result};
-use chassis::{
+use serde_json::Value;
+use service_runtime::{
     broker::{BrokerSettings, Publisher},
-    settings::Reader,
+    settings::SettingsReader,
     store::{Store, StoreSettings},
 };
-use serde_json::Value;
 use sqlx::{
     PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -32,8 +32,6 @@ impl Secrets {
         )
     }
 
-    /// # Errors
-    /// When the password is missing.
     pub fn get(&self, name: &str) -> Result<&str> {
         let value = self.0.get(name).map(String::as_str);
         value.with_context(|| format!("manifests/secrets/generated/values has no {name}: run make secrets"))
@@ -56,9 +54,6 @@ pub struct Endpoints {
 
 impl Cluster {
     /// The services of this cluster.
-    ///
-    /// # Errors
-    /// When a service has no node port.
     pub async fn endpoints(&self) -> Result<Endpoints> {
         let (secrets, _) = self.secrets().await?;
         let (host, port) = self.node_port("postgres-outside").await?;
@@ -91,7 +86,7 @@ impl Cluster {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
-        let mut reader = Reader::new(&variables);
+        let mut reader = SettingsReader::new(&variables);
         let store = StoreSettings::read(&mut reader, Duration::from_secs(20));
         let broker = BrokerSettings::read(&mut reader, "e2e");
         reader.finish()?;
@@ -109,9 +104,6 @@ impl Cluster {
     }
 
     /// Uses the node ports of this node from now on, unless the settings name a host.
-    ///
-    /// # Errors
-    /// When the node does not exist, or has no address.
     pub async fn use_node(&mut self, node: &str) -> Result<()> {
         if self.settings.host.is_none() {
             let nodes = self.nodes().await?;
@@ -128,9 +120,6 @@ impl Cluster {
     }
 
     /// Host and node port of a Service.
-    ///
-    /// # Errors
-    /// When it has no node port.
     pub async fn node_port(&self, service: &str) -> Result<(String, u16)> {
         let path = format!("/api/v1/namespaces/{NAMESPACE}/services/{service}");
         let object = self.api.get(&path).await?;
@@ -160,9 +149,6 @@ fn internal_ip(node: &Value) -> Option<String> {
 
 impl Endpoints {
     /// The number of ready messages in each queue.
-    ///
-    /// # Errors
-    /// When the broker does not answer.
     pub async fn queue_lengths(&self) -> Result<BTreeMap<String, u32>> {
         let publisher = Publisher::start(self.broker.clone());
         publisher.connected().await;
@@ -175,18 +161,12 @@ impl Endpoints {
     }
 
     /// The number of jobs in the outbox.
-    ///
-    /// # Errors
-    /// When the database does not answer.
     pub async fn outbox_length(&self) -> Result<i64> {
         let count = sqlx::query_scalar("select count(*) from outbox");
         Ok(count.fetch_one(&self.database).await?)
     }
 
     /// The keys in a bucket with this prefix.
-    ///
-    /// # Errors
-    /// When they cannot be listed.
     pub async fn keys(&self, bucket: &str, prefix: &str) -> Result<Vec<String>> {
         let list = self
             .store
@@ -208,9 +188,6 @@ impl Endpoints {
     }
 
     /// The number of object versions and delete markers in a bucket under this prefix.
-    ///
-    /// # Errors
-    /// When they cannot be listed.
     pub async fn count_versions(&self, bucket: &str, prefix: &str) -> Result<usize> {
         let list = self
             .store

@@ -13,9 +13,6 @@ const FREEZE: [&str; 4] = ["--", "sh", "-c", "kill -s STOP -- -1"];
 
 impl Cluster {
     /// Kills pods without a clean shutdown and holds their objects. No replacement starts until [`Self::release_pods`].
-    ///
-    /// # Errors
-    /// When kubectl fails.
     pub async fn kill_and_hold(&self, pods: &[Pod]) -> Result<()> {
         for pod in pods {
             let finalizers = json!([FINALIZER]);
@@ -25,16 +22,13 @@ impl Cluster {
         for pod in pods {
             let mut arguments = vec!["exec", "--namespace", &pod.namespace, &pod.name];
             arguments.extend(FREEZE);
-            self.kubectl().run(&arguments).await?;
+            self.kubectl().run_with_input(&arguments, None).await?;
             self.delete(pod, Deletion::Forced).await?;
         }
         Ok(())
     }
 
     /// Releases held pods, so that replacements can start.
-    ///
-    /// # Errors
-    /// When kubectl fails.
     pub async fn release_pods(&self, pods: &[Pod]) -> Result<()> {
         let mut result = Ok(());
         for pod in pods {
@@ -51,17 +45,9 @@ impl Cluster {
 
     async fn set_finalizers(&self, namespace: &str, pod: &str, finalizers: &Value) -> Result<()> {
         let patch = json!({ "metadata": { "finalizers": finalizers } }).to_string();
-        let arguments = [
-            "patch",
-            "pod",
-            pod,
-            "--namespace",
-            namespace,
-            "--type=merge",
-            "--patch",
-            &patch,
-        ];
-        self.kubectl().run(&arguments).await.map(drop)
+        // JSON without spaces.
+        let command = format!("patch pod {pod} --namespace {namespace} --type=merge --patch {patch}");
+        self.kubectl().run(&command).await.map(drop)
     }
 }
 

@@ -21,7 +21,6 @@ pub struct Kubectl {
 }
 
 impl Kubectl {
-    #[must_use]
     pub fn from_environment() -> Self {
         let text = env::var("KUBECTL").unwrap_or_default();
         let mut words: Vec<String> = text.split_whitespace().map(ToOwned::to_owned).collect();
@@ -31,17 +30,7 @@ impl Kubectl {
         Self { words }
     }
 
-    /// The program, if the command has no further arguments.
-    #[must_use]
-    pub fn single_program(&self) -> Option<&str> {
-        match self.words.as_slice() {
-            [program] => Some(program),
-            _ => None,
-        }
-    }
-
     /// A command that is killed when it is dropped.
-    #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.words[0]);
         command
@@ -52,18 +41,16 @@ impl Kubectl {
         command
     }
 
-    /// Runs a command and returns its standard output.
+    /// Runs a command whose arguments contain no spaces, and returns its standard output.
     ///
     /// # Errors
     /// When it fails (with its standard error) or takes more than 120 s.
-    pub async fn run(&self, arguments: &[&str]) -> Result<String> {
-        self.run_with_input(arguments, None).await
+    pub async fn run(&self, arguments: &str) -> Result<String> {
+        let arguments: Vec<&str> = arguments.split_whitespace().collect();
+        self.run_with_input(&arguments, None).await
     }
 
-    /// As [`Self::run`], with this standard input.
-    ///
-    /// # Errors
-    /// As [`Self::run`].
+    /// As [`Self::run`], with any arguments and this standard input.
     pub async fn run_with_input(&self, arguments: &[&str], input: Option<&str>) -> Result<String> {
         let command_line = || format!("{} {}", self.words.join(" "), arguments.join(" "));
         let mut command = self.command(arguments);
@@ -102,17 +89,14 @@ impl Kubectl {
 /// The Kubernetes API, through one `kubectl proxy` on a private socket. This costs much less CPU time than one kubectl for each
 /// request, which matters on a machine that is being measured.
 #[derive(Debug)]
-pub struct Api {
+pub struct KubernetesApi {
     http: reqwest::Client,
     _proxy: Child,
     _folder: TempDir,
 }
 
-impl Api {
+impl KubernetesApi {
     /// Starts the proxy.
-    ///
-    /// # Errors
-    /// When it does not start, or the cluster does not answer.
     pub async fn start(kubectl: &Kubectl) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let socket = folder.path().join("api");
@@ -138,9 +122,6 @@ impl Api {
     }
 
     /// The object at a path; `None` for 404.
-    ///
-    /// # Errors
-    /// When the API does not answer, or answers with another error.
     pub async fn get(&self, path: &str) -> Result<Option<Value>> {
         let response = self.http.get(format!("http://localhost{path}")).send().await?;
         let status = response.status();
@@ -155,9 +136,6 @@ impl Api {
     }
 
     /// The items of a list.
-    ///
-    /// # Errors
-    /// As [`Self::get`].
     pub async fn list(&self, path: &str) -> Result<Vec<Value>> {
         match self.get(path).await?.map(|mut list| list["items"].take()) {
             Some(Value::Array(items)) => Ok(items),

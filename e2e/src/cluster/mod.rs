@@ -20,15 +20,15 @@ use serde_json::Value;
 
 pub(crate) use self::photo_lines::field;
 pub use self::{
-    deploy::Readiness,
+    deploy::DeploymentTimes,
     deployment::Deployment,
     endpoints::{Endpoints, Secrets},
-    kubectl::{Api, Kubectl},
+    kubectl::{Kubectl, KubernetesApi},
     photo_lines::{LogSource, PhotoLines},
     wait::{Condition, wait_until},
     workload::{Pod, Workload},
 };
-use crate::settings::Settings;
+use crate::settings::E2eSettings;
 
 /// The namespace of everything except Fluentd.
 pub const NAMESPACE: &str = "irmgard";
@@ -53,7 +53,6 @@ pub enum Deletion {
 
 impl Deletion {
     /// The name in reports.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Graceful => "deleted",
@@ -66,19 +65,16 @@ impl Deletion {
 #[derive(Debug)]
 pub struct Cluster {
     kubectl: Kubectl,
-    api: Api,
-    settings: Settings,
+    api: KubernetesApi,
+    settings: E2eSettings,
     project: PathBuf,
 }
 
 impl Cluster {
     /// Connects to the cluster of kubectl's current context.
-    ///
-    /// # Errors
-    /// When it does not answer.
-    pub async fn connect(settings: Settings) -> Result<Self> {
+    pub async fn connect(settings: E2eSettings) -> Result<Self> {
         let kubectl = Kubectl::from_environment();
-        let api = Api::start(&kubectl).await?;
+        let api = KubernetesApi::start(&kubectl).await?;
         let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         Ok(Self {
             kubectl,
@@ -90,52 +86,37 @@ impl Cluster {
         })
     }
 
-    #[must_use]
     pub const fn kubectl(&self) -> &Kubectl {
         &self.kubectl
     }
 
-    #[must_use]
-    pub const fn api(&self) -> &Api {
+    pub const fn api(&self) -> &KubernetesApi {
         &self.api
     }
 
-    #[must_use]
-    pub const fn settings(&self) -> &Settings {
+    pub const fn settings(&self) -> &E2eSettings {
         &self.settings
     }
 
     /// The project's folder.
-    #[must_use]
     pub fn project(&self) -> &Path {
         &self.project
     }
 
     /// Context and server of the cluster, for messages.
-    ///
-    /// # Errors
-    /// When kubectl fails.
     pub async fn name(&self) -> Result<String> {
         let format = "jsonpath={.current-context} at {.clusters[0].cluster.server}";
-        let name = self
-            .kubectl
-            .run(&["config", "view", "--minify", "--output", format])
-            .await?;
+        let arguments = ["config", "view", "--minify", "--output", format];
+        let name = self.kubectl.run_with_input(&arguments, None).await?;
         Ok(name.trim().to_owned())
     }
 
     /// The nodes of the cluster.
-    ///
-    /// # Errors
-    /// When the API does not answer.
     pub async fn nodes(&self) -> Result<Vec<Value>> {
         self.api.list("/api/v1/nodes").await
     }
 
     /// The pods with this label `app.kubernetes.io/name`, sorted by name. Includes the pods of Jobs.
-    ///
-    /// # Errors
-    /// When the API does not answer.
     pub async fn pods(&self, component: &str) -> Result<Vec<Pod>> {
         let namespace = if component == "fluentd" {
             FLUENTD
@@ -151,9 +132,6 @@ impl Cluster {
     }
 
     /// All pods of the installation.
-    ///
-    /// # Errors
-    /// When the API does not answer.
     pub async fn all_pods(&self) -> Result<Vec<Pod>> {
         let mut pods = Vec::new();
         for namespace in [NAMESPACE, FLUENTD] {
@@ -164,9 +142,6 @@ impl Cluster {
     }
 
     /// A workload by kind (`deployment`) and name (`irmgard`), if it exists.
-    ///
-    /// # Errors
-    /// When the API does not answer.
     pub async fn workload(&self, kind: &'static str, name: &str) -> Result<Option<Workload>> {
         let namespace = if kind == "daemonset" { FLUENTD } else { NAMESPACE };
         let path = format!("/apis/apps/v1/namespaces/{namespace}/{kind}s/{name}");
@@ -175,9 +150,6 @@ impl Cluster {
     }
 
     /// Waits until all pods of a workload are ready.
-    ///
-    /// # Errors
-    /// When they are not ready after the time limit.
     pub async fn wait_until_ready(&self, kind: &'static str, name: &str, time_limit: Duration) -> Result<()> {
         wait_until(&format!("{kind}/{name} is ready"), time_limit, async || {
             Ok(match self.workload(kind, name).await? {
@@ -190,13 +162,9 @@ impl Cluster {
     }
 
     /// Scales a workload such as `deployment/irmgard`. Does not wait.
-    ///
-    /// # Errors
-    /// When kubectl fails.
     pub async fn scale(&self, workload: &str, count: u32) -> Result<()> {
-        let count = format!("--replicas={count}");
-        let arguments = ["scale", "--namespace", NAMESPACE, workload, &count];
-        self.kubectl.run(&arguments).await.map(drop)
+        let command = format!("scale --namespace {NAMESPACE} {workload} --replicas={count}");
+        self.kubectl.run(&command).await.map(drop)
     }
 
     /// Runs a program in a pod's container, optionally with standard input. Returns its standard output.
@@ -220,21 +188,13 @@ impl Cluster {
     }
 
     /// Deletes a pod. Does not wait.
-    ///
-    /// # Errors
-    /// When kubectl fails.
     pub async fn delete(&self, pod: &Pod, how: Deletion) -> Result<()> {
-        let mut arguments = vec![
-            "delete",
-            "pod",
-            "--namespace",
-            &pod.namespace,
-            &pod.name,
-            "--wait=false",
-        ];
-        if how == Deletion::Forced {
-            arguments.extend(["--grace-period=0", "--force"]);
-        }
-        self.kubectl.run(&arguments).await.map(drop)
+        let force = match how {
+            Deletion::Graceful => "",
+            Deletion::Forced => "--grace-period=0 --force",
+        };
+        let (namespace, name) = (&pod.namespace, &pod.name);
+        let command = format!("delete pod --namespace {namespace} {name} --wait=false {force}");
+        self.kubectl.run(&command).await.map(drop)
     }
 }

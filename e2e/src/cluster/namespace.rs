@@ -37,19 +37,9 @@ impl Cluster {
     }
 
     /// Deletes both namespaces with all objects and volumes, and waits until they are deleted.
-    ///
-    /// # Errors
-    /// When they still exist after the time limit.
     pub async fn delete_namespaces(&self) -> Result<()> {
-        let arguments = [
-            "delete",
-            "namespace",
-            NAMESPACE,
-            FLUENTD,
-            "--ignore-not-found",
-            "--wait=false",
-        ];
-        self.kubectl.run(&arguments).await?;
+        let command = format!("delete namespace {NAMESPACE} {FLUENTD} --ignore-not-found --wait=false");
+        self.kubectl.run(&command).await?;
         // An interrupted run may have left held pods.
         for namespace in [NAMESPACE, FLUENTD] {
             let path = format!("/api/v1/namespaces/{namespace}/pods");
@@ -82,18 +72,10 @@ impl Cluster {
 
     /// Deletes RabbitMQ's pods with a short grace period. When all three nodes end, each would wait for the others.
     async fn delete_rabbitmq_pods(&self) -> Result<()> {
-        let arguments = [
-            "delete",
-            "pod",
-            "--namespace",
-            NAMESPACE,
-            "--selector",
-            "app.kubernetes.io/name=rabbitmq",
-            "--grace-period=1",
-            "--ignore-not-found",
-            "--wait=false",
-        ];
-        self.kubectl.run(&arguments).await.map(drop)
+        let command = format!(
+            "delete pod --namespace {NAMESPACE} --selector app.kubernetes.io/name=rabbitmq --grace-period=1 --ignore-not-found --wait=false"
+        );
+        self.kubectl.run(&command).await.map(drop)
     }
 
     /// Whether this deployment runs with these passwords, so that it can be applied again.
@@ -108,9 +90,6 @@ impl Cluster {
     }
 
     /// The passwords, and a digest of them. Creates missing passwords.
-    ///
-    /// # Errors
-    /// When they cannot be created or read.
     pub async fn secrets(&self) -> Result<(Secrets, String)> {
         let file = self.project.join("manifests/secrets/generated/values");
         if !file.is_file() {

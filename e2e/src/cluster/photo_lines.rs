@@ -24,7 +24,6 @@ pub enum LogSource {
 
 impl LogSource {
     /// The name in reports.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::OpenSearch => "OpenSearch (shipped by Fluentd)",
@@ -64,7 +63,6 @@ impl PhotoLines {
     }
 
     /// The number of required lines that are missing for these photos.
-    #[must_use]
     pub fn missing<'a>(&self, photos: impl Iterator<Item = &'a i64> + Clone) -> usize {
         let count_missing = |found: &BTreeSet<i64>| photos.clone().filter(|id| !found.contains(id)).count();
         count_missing(&self.accepted) + count_missing(&self.anonymised)
@@ -82,7 +80,6 @@ pub(crate) fn field<'a>(line: &'a Value, name: &str) -> Option<&'a Value> {
 
 impl Cluster {
     /// The log source of this deployment.
-    #[must_use]
     pub fn log_source(&self) -> LogSource {
         if self.settings().with_fluentd() {
             LogSource::OpenSearch
@@ -92,9 +89,6 @@ impl Cluster {
     }
 
     /// Runs `logq` with these options and returns its output.
-    ///
-    /// # Errors
-    /// When it is not built, or fails.
     pub async fn logq(&self, endpoints: &Endpoints, options: &[&str]) -> Result<String> {
         let program = program("logq").context("run make programs")?;
         let mut command = Command::new(program);
@@ -102,9 +96,6 @@ impl Cluster {
         command
             .env("LOGQ_CONFIG", "")
             .env("LOGQ_OPENSEARCH_URL", &endpoints.opensearch);
-        if let Some(kubectl) = self.kubectl().single_program() {
-            command.env("LOGQ_KUBECTL", kubectl);
-        }
         let source = match self.log_source() {
             LogSource::OpenSearch => "opensearch",
             LogSource::Pods => "kubectl",
@@ -128,9 +119,6 @@ impl Cluster {
 
     /// The lines of these photos since a time. Lines need some time to arrive, so this repeats the query until none is missing
     /// or the time limit ends.
-    ///
-    /// # Errors
-    /// When the last call of logq fails.
     pub async fn photo_lines(
         &self,
         endpoints: &Endpoints,

@@ -19,7 +19,6 @@ pub struct Workload {
 }
 
 impl Workload {
-    #[must_use]
     pub fn from(kind: &'static str, object: &Value) -> Self {
         let status = &object["status"];
         let count = |name: &str| status[name].as_u64().unwrap_or(0);
@@ -58,7 +57,6 @@ impl Workload {
     }
 
     /// Whether all desired pods are ready, or a Job is complete.
-    #[must_use]
     pub const fn is_ready(&self) -> bool {
         self.up_to_date && self.ready >= self.desired
     }
@@ -97,7 +95,6 @@ pub struct Pod {
 }
 
 impl Pod {
-    #[must_use]
     pub fn from(object: &Value) -> Self {
         let metadata = &object["metadata"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -161,7 +158,7 @@ mod tests {
     #[test]
     fn a_workload_with_zero_replicas_is_ready() {
         let object = json!({
-            "metadata": { "name": "desk", "generation": 1 },
+            "metadata": { "name": "operator-shell", "generation": 1 },
             "spec": { "replicas": 0 },
             "status": { "observedGeneration": 1 },
         });

@@ -27,15 +27,13 @@ pub struct PostResponse {
 
 /// A client of the web service. It uploads photos to one project.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct LoadClient {
     http: reqwest::Client,
     web: WebEndpoint,
     project: String,
 }
 
-impl Client {
-    /// # Errors
-    /// When the HTTP client cannot be built.
+impl LoadClient {
     pub fn new(web: &WebEndpoint, project: &str) -> Result<Self> {
         let http = reqwest::Client::builder()
             .no_proxy()
@@ -52,7 +50,6 @@ impl Client {
     }
 
     /// The project of its photos.
-    #[must_use]
     pub fn project(&self) -> &str {
         &self.project
     }
@@ -102,9 +99,6 @@ impl Client {
     }
 
     /// Uploads a photo repeatedly until the service answers 2xx.
-    ///
-    /// # Errors
-    /// When it does not within `time_limit`.
     pub async fn deliver(&self, shot: &Shot, time_limit: Duration) -> Result<i64> {
         let deadline = Instant::now() + time_limit;
         loop {
@@ -137,9 +131,6 @@ impl Client {
     }
 
     /// Gets JSON.
-    ///
-    /// # Errors
-    /// When the answer is not 2xx with JSON.
     pub async fn json(&self, path: &str) -> Result<Value> {
         let (result, body) = self.get(path).await;
         let body = body.with_context(|| format!("GET {path}: {}", result.name()))?;
@@ -147,9 +138,6 @@ impl Client {
     }
 
     /// Waits until a photo is anonymised, and returns it.
-    ///
-    /// # Errors
-    /// When it has failed, or is not anonymised within `time_limit`.
     pub async fn wait_for_anonymized(&self, id: i64, time_limit: Duration) -> Result<Value> {
         let deadline = Instant::now() + time_limit;
         loop {
@@ -168,9 +156,6 @@ impl Client {
     }
 
     /// All photos of the project.
-    ///
-    /// # Errors
-    /// When they cannot be listed.
     pub async fn photos(&self) -> Result<Vec<Value>> {
         let mut path = format!("/projects/{}/photos?limit=500", self.project);
         let mut photos = Vec::new();

@@ -18,10 +18,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
-    client::{Client, PostResponse},
-    request::{Attempt, AttemptResult, RequestKind},
+    client::{LoadClient, PostResponse},
+    request::{AttemptResult, RequestAttempt, RequestKind},
     shots::{AcknowledgedPhoto, Acknowledgements, Shot},
-    summary::{ANSWER_LIMIT, Outage, Summary, outages, percentile, seconds},
+    summary::{ANSWER_LIMIT, LoadSummary, Outage, outages, percentile, seconds},
     web_endpoint::WebEndpoint,
 };
 use crate::photos::{self, BasePhoto};
@@ -47,7 +47,6 @@ pub struct Rates {
 
 impl Rates {
     /// This rate of new photos, and enough other requests to measure outages with a resolution of 0.25 s.
-    #[must_use]
     pub const fn with_probes(photos: f64) -> Self {
         Self {
             photos,
@@ -60,20 +59,19 @@ impl Rates {
 
 /// All requests and acknowledgements of a load.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub struct LoadRecord {
     /// The project of its photos. No other load uses it.
     pub project: String,
     pub start: DateTime<Utc>,
     /// Until the last camera was done.
     pub duration: Duration,
-    pub attempts: Vec<Attempt>,
+    pub attempts: Vec<RequestAttempt>,
     pub acknowledgements: Acknowledgements,
 }
 
-impl Record {
+impl LoadRecord {
     /// The requests that started in a time range.
-    #[must_use]
-    pub fn between(&self, from: Duration, to: Duration) -> Vec<Attempt> {
+    pub fn between(&self, from: Duration, to: Duration) -> Vec<RequestAttempt> {
         self.attempts
             .iter()
             .copied()
@@ -82,11 +80,11 @@ impl Record {
     }
 }
 
-struct Shared {
-    client: Client,
+struct LoadState {
+    client: LoadClient,
     bases: Vec<BasePhoto>,
     start: Instant,
-    observations: Mutex<(Vec<Attempt>, Acknowledgements)>,
+    observations: Mutex<(Vec<RequestAttempt>, Acknowledgements)>,
     /// Accepted photos, for repeated uploads and status requests.
     accepted: Mutex<Vec<(i64, Shot)>>,
     /// The id of an anonymised photo.
@@ -97,7 +95,7 @@ struct Shared {
 
 /// A running load. Dropping it ends the load.
 pub struct Load {
-    shared: Arc<Shared>,
+    shared: Arc<LoadState>,
     start: DateTime<Utc>,
     tasks: TaskTracker,
 }
@@ -109,13 +107,13 @@ impl Load {
     /// When the first photo is not anonymised within `time_limit`. Cameras also retry an upload for at most `time_limit`.
     pub async fn start(web: &WebEndpoint, name: &str, rates: Rates, time_limit: Duration) -> Result<Self> {
         let project = format!("e2e-{name}-{}", Utc::now().timestamp());
-        let client = Client::new(web, &project)?;
+        let client = LoadClient::new(web, &project)?;
         let bases = photos::cutouts()?;
         let first = Shot::new(&bases, 0);
         let id = client.deliver(&first, time_limit).await?;
         client.wait_for_anonymized(id, time_limit).await?;
         let start = Utc::now();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(LoadState {
             client,
             bases,
             start: Instant::now(),
@@ -132,37 +130,34 @@ impl Load {
             tasks: TaskTracker::new(),
         };
         load.spawn_at_rate(rates.photos, |shared, turn| shared.upload_new_photo(turn + 1));
-        load.spawn_at_rate(rates.repeats, Shared::upload_known_photo);
-        load.spawn_at_rate(rates.statuses, Shared::get_status);
+        load.spawn_at_rate(rates.repeats, LoadState::upload_known_photo);
+        load.spawn_at_rate(rates.statuses, LoadState::get_status);
         load.spawn_at_rate(rates.images, |shared, _| shared.get_image());
         Ok(load)
     }
 
     /// The time since the start.
-    #[must_use]
     pub fn now(&self) -> Duration {
         self.shared.start.elapsed()
     }
 
     /// All requests so far.
-    #[must_use]
-    pub fn attempts(&self) -> Vec<Attempt> {
+    pub fn attempts(&self) -> Vec<RequestAttempt> {
         self.shared.observations().0.clone()
     }
 
     /// The number of photos that were answered with 2xx so far.
-    #[must_use]
     pub fn acknowledged(&self) -> usize {
         self.shared.observations().1.acknowledged().len()
     }
 
     /// Starts no new uploads. Returns when every camera has delivered its photo or given up.
-    pub async fn stop(self) -> Record {
+    pub async fn stop(self) -> LoadRecord {
         self.shared.end.cancel();
         self.tasks.close();
         self.tasks.wait().await;
         let (attempts, acknowledgements) = self.shared.observations().clone();
-        Record {
+        LoadRecord {
             project: self.shared.client.project().to_owned(),
             start: self.start,
             duration: self.now(),
@@ -172,7 +167,7 @@ impl Load {
     }
 
     /// Spawns a task at a constant rate, without waiting for the earlier ones.
-    fn spawn_at_rate<F>(&self, per_second: f64, task: impl Fn(Arc<Shared>, u64) -> F + Send + 'static)
+    fn spawn_at_rate<F>(&self, per_second: f64, task: impl Fn(Arc<LoadState>, u64) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -201,8 +196,8 @@ impl Drop for Load {
     }
 }
 
-impl Shared {
-    fn observations(&self) -> MutexGuard<'_, (Vec<Attempt>, Acknowledgements)> {
+impl LoadState {
+    fn observations(&self) -> MutexGuard<'_, (Vec<RequestAttempt>, Acknowledgements)> {
         self.observations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -255,7 +250,7 @@ impl Shared {
         let posted = self.client.post(shot, with_key).await;
         let end = self.start.elapsed();
         let mut observations = self.observations();
-        observations.0.push(Attempt {
+        observations.0.push(RequestAttempt {
             kind: RequestKind::Write,
             start,
             duration: end - start,
@@ -282,7 +277,7 @@ impl Shared {
     async fn get(&self, kind: RequestKind, path: &str) {
         let start = self.start.elapsed();
         let (result, _) = self.client.get(path).await;
-        self.observations().0.push(Attempt {
+        self.observations().0.push(RequestAttempt {
             kind,
             start,
             duration: self.start.elapsed() - start,

@@ -17,7 +17,6 @@ impl RequestKind {
     pub const ALL: [Self; 3] = [Self::Write, Self::Status, Self::Image];
 
     /// The name in reports.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Write => "post a photo",
@@ -42,13 +41,11 @@ pub enum AttemptResult {
 
 impl AttemptResult {
     /// Whether the status is 2xx.
-    #[must_use]
     pub const fn is_success(self) -> bool {
         matches!(self, Self::Status(200..=299))
     }
 
     /// The name in reports.
-    #[must_use]
     pub fn name(self) -> String {
         match self {
             Self::Status(status) => status.to_string(),
@@ -73,7 +70,7 @@ impl From<&reqwest::Error> for AttemptResult {
 
 /// One request of a load.
 #[derive(Clone, Copy, Debug)]
-pub struct Attempt {
+pub struct RequestAttempt {
     pub kind: RequestKind,
     /// The start, since the start of the load.
     pub start: Duration,
@@ -82,9 +79,8 @@ pub struct Attempt {
     pub result: AttemptResult,
 }
 
-impl Attempt {
+impl RequestAttempt {
     /// The end, since the start of the load.
-    #[must_use]
     pub fn end(&self) -> Duration {
         self.start + self.duration
     }

@@ -22,7 +22,6 @@ pub struct Shot {
 
 impl Shot {
     /// The photo with this number, made from one of these pictures.
-    #[must_use]
     pub fn new(bases: &[BasePhoto], number: u64) -> Self {
         let base = usize::try_from(number).unwrap_or(0) % bases.len();
         Self {
@@ -32,14 +31,12 @@ impl Shot {
     }
 
     /// The time of the photo (RFC 3339), one second after the previous one. Together with the bytes it identifies the photo.
-    #[must_use]
     pub fn taken_at(&self) -> String {
         let seconds = TimeDelta::seconds(i64::try_from(self.number).unwrap_or(0));
         (DateTime::UNIX_EPOCH + TimeDelta::days(20_000) + seconds).to_rfc3339_opts(SecondsFormat::Secs, true)
     }
 
     /// SHA-256 of the file, hexadecimal.
-    #[must_use]
     pub fn sha256(&self) -> String {
         hex::encode(Sha256::digest(&self.file))
     }
@@ -91,13 +88,11 @@ impl Acknowledgements {
     }
 
     /// The photos answered with 2xx, by id.
-    #[must_use]
     pub const fn acknowledged(&self) -> &BTreeMap<i64, AcknowledgedPhoto> {
         &self.acknowledged
     }
 
     /// The number of shots with several ids, or with the id of another shot.
-    #[must_use]
     pub fn duplicates(&self) -> usize {
         let extra_ids: usize = self.ids.values().map(|ids| ids.len() - 1).sum();
         let pairs: usize = self.ids.values().map(BTreeSet::len).sum();
@@ -105,13 +100,11 @@ impl Acknowledgements {
     }
 
     /// The number of shots without a 2xx.
-    #[must_use]
     pub fn unanswered(&self) -> usize {
         self.refused.len() + self.given_up.len()
     }
 
     /// The permanent refusals, for reports.
-    #[must_use]
     pub fn refusals(&self) -> String {
         let refused: Vec<_> = self
             .refused

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Attempt, AttemptResult, RequestKind};
+use super::{AttemptResult, RequestAttempt, RequestKind};
 
 /// A request with a later answer counts as not served.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(3);
@@ -18,7 +18,6 @@ pub struct Outage {
 }
 
 impl Outage {
-    #[must_use]
     pub fn duration(&self) -> Duration {
         self.to.saturating_sub(self.from)
     }
@@ -26,9 +25,8 @@ impl Outage {
 
 /// The outages among these requests. Their precision is the interval of the requests. An outage without a later served request
 /// ends with the last request.
-#[must_use]
-pub fn outages(attempts: &[Attempt]) -> Vec<Outage> {
-    let mut sorted: Vec<&Attempt> = attempts.iter().collect();
+pub fn outages(attempts: &[RequestAttempt]) -> Vec<Outage> {
+    let mut sorted: Vec<&RequestAttempt> = attempts.iter().collect();
     sorted.sort_by_key(|attempt| attempt.start);
     let last = sorted
         .iter()
@@ -58,13 +56,13 @@ pub fn outages(attempts: &[Attempt]) -> Vec<Outage> {
     found
 }
 
-fn is_served(attempt: &Attempt) -> bool {
+fn is_served(attempt: &RequestAttempt) -> bool {
     attempt.result.is_success() && attempt.duration <= ANSWER_LIMIT
 }
 
 /// A summary of all requests of a kind.
 #[derive(Clone, Debug, Default)]
-pub struct Summary {
+pub struct LoadSummary {
     pub requests: usize,
     /// Requests without 2xx, by result.
     pub failed: BTreeMap<AttemptResult, usize>,
@@ -77,9 +75,8 @@ pub struct Summary {
     latencies: Vec<Duration>,
 }
 
-impl Summary {
+impl LoadSummary {
     /// The longest outage and the sum of all, as text: "2.1 s / 3.0 s".
-    #[must_use]
     pub fn outages(&self) -> String {
         format!(
             "{} / {}",
@@ -89,9 +86,8 @@ impl Summary {
     }
 
     /// Summarises the requests of a kind.
-    #[must_use]
-    pub fn new(kind: RequestKind, attempts: &[Attempt]) -> Self {
-        let attempts: Vec<Attempt> = attempts
+    pub fn new(kind: RequestKind, attempts: &[RequestAttempt]) -> Self {
+        let attempts: Vec<RequestAttempt> = attempts
             .iter()
             .copied()
             .filter(|attempt| attempt.kind == kind)
@@ -117,13 +113,11 @@ impl Summary {
     }
 
     /// The number of requests without 2xx.
-    #[must_use]
     pub fn failures(&self) -> usize {
         self.failed.values().sum()
     }
 
     /// The failures by result, for reports.
-    #[must_use]
     pub fn failures_by_kind(&self) -> String {
         let kinds: Vec<_> = self
             .failed
@@ -138,14 +132,12 @@ impl Summary {
     }
 
     /// A percentile of the latencies of answers with 2xx (nearest rank).
-    #[must_use]
     pub fn percentile(&self, percent: f64) -> Duration {
         percentile(&self.latencies, percent)
     }
 }
 
 /// A percentile of ascending times (nearest rank).
-#[must_use]
 pub fn percentile(ascending: &[Duration], percent: f64) -> Duration {
     let rank = (percent / 100.0 * ascending.len() as f64).ceil() as usize;
     let index = rank.clamp(1, ascending.len().max(1)) - 1;
@@ -153,7 +145,6 @@ pub fn percentile(ascending: &[Duration], percent: f64) -> Duration {
 }
 
 /// Seconds in the format of the reports: `0.42 s`.
-#[must_use]
 pub fn seconds(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     if duration.is_zero() {
@@ -173,8 +164,8 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    fn attempt(start: u64, duration: u64, result: AttemptResult) -> Attempt {
-        Attempt {
+    fn attempt(start: u64, duration: u64, result: AttemptResult) -> RequestAttempt {
+        RequestAttempt {
             kind: RequestKind::Write,
             start: ms(start),
             duration: ms(duration),
@@ -240,7 +231,7 @@ mod tests {
         assert_eq!(outages(&attempts), expected);
         attempts.reverse();
         assert_eq!(outages(&attempts), expected);
-        let summary = Summary::new(RequestKind::Write, &attempts);
+        let summary = LoadSummary::new(RequestKind::Write, &attempts);
         assert_eq!((summary.longest_outage, summary.total_outage), (ms(110), ms(220)));
         assert_eq!(summary.failures_by_kind(), "503: 2");
     }
@@ -252,7 +243,7 @@ mod tests {
             attempt(1_000, 3_500, OK),
             attempt(5_000, 10, OK),
         ];
-        let summary = Summary::new(RequestKind::Write, &attempts);
+        let summary = LoadSummary::new(RequestKind::Write, &attempts);
         assert_eq!((summary.failures(), summary.late), (0, 2));
         assert_eq!(summary.longest_outage, ms(5_010));
     }
@@ -272,11 +263,11 @@ mod tests {
     #[test]
     fn percentiles_are_measured_times() {
         let attempts: Vec<_> = (1..=100).rev().map(|time| attempt(time, time, OK)).collect();
-        let summary = Summary::new(RequestKind::Write, &attempts);
+        let summary = LoadSummary::new(RequestKind::Write, &attempts);
         for (percent, expected) in [(50.0, 50), (95.0, 95), (99.0, 99), (100.0, 100), (0.0, 1)] {
             assert_eq!(summary.percentile(percent), ms(expected), "{percent}");
         }
-        let none = Summary::new(RequestKind::Image, &attempts);
+        let none = LoadSummary::new(RequestKind::Image, &attempts);
         assert_eq!((none.requests, none.percentile(99.0)), (0, Duration::ZERO));
     }
 }

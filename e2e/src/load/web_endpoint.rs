@@ -17,7 +17,6 @@ pub struct WebEndpoint {
 
 impl WebEndpoint {
     /// An endpoint that is used without tokens.
-    #[must_use]
     pub fn without_tokens(address: &str) -> Self {
         Self {
             address: address.to_owned(),

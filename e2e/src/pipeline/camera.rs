@@ -22,7 +22,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A photo for an upload.
 #[derive(Clone, Debug)]
-pub struct Shot {
+pub struct CameraShot {
     /// The index of the base picture.
     pub base: usize,
     /// Distinguishes photos of the same picture.
@@ -31,9 +31,8 @@ pub struct Shot {
     pub file: Bytes,
 }
 
-impl Shot {
+impl CameraShot {
     /// The time of the photo, one second after the previous one. It identifies the photo in repeated uploads.
-    #[must_use]
     pub fn taken_at(&self) -> String {
         let (hours, rest) = (self.number / 3600 % 24, self.number % 3600);
         format!("2026-01-01T{hours:02}:{:02}:{:02}Z", rest / 60, rest % 60)
@@ -77,11 +76,10 @@ impl Camera {
     }
 
     /// The next photo, made from one of these pictures.
-    #[must_use]
-    pub fn shoot(&self, bases: &[BasePhoto]) -> Shot {
+    pub fn shoot(&self, bases: &[BasePhoto]) -> CameraShot {
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         let base = usize::try_from(number).unwrap_or(0) % bases.len();
-        Shot {
+        CameraShot {
             base,
             number,
             project: format!("site-{}", number % 3),
@@ -90,7 +88,7 @@ impl Camera {
     }
 
     /// Uploads a photo once.
-    pub async fn post(&self, shot: &Shot) -> UploadResponse {
+    pub async fn post(&self, shot: &CameraShot) -> UploadResponse {
         let trace_id = format!(
             "{:032x}",
             0xe2e0_0000_0000_0000_0000_0000_u128 + u128::from(shot.number)
@@ -139,10 +137,7 @@ impl Camera {
     }
 
     /// Uploads a photo repeatedly until the answer is 2xx.
-    ///
-    /// # Errors
-    /// When none is within `time_limit`, or the photo is refused.
-    pub async fn deliver(&self, shot: &Shot, time_limit: Duration) -> Result<i64> {
+    pub async fn deliver(&self, shot: &CameraShot, time_limit: Duration) -> Result<i64> {
         let deadline = Instant::now() + time_limit;
         loop {
             let response = self.post(shot).await;
@@ -162,19 +157,16 @@ impl Camera {
         }
     }
 
-    #[must_use]
     pub const fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
     /// An HTTP client that ignores the environment's proxy.
-    #[must_use]
     pub const fn client(&self) -> &reqwest::Client {
         &self.client
     }
 
     /// `http://host:port` of the irmgard processes in turn.
-    #[must_use]
     pub fn address(&self) -> String {
         let next = self.next_address.fetch_add(1, Ordering::Relaxed);
         format!("http://{}", self.addresses[next % self.addresses.len()])

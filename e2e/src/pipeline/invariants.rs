@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::{Pipeline, TIME_LIMIT, references};
 
 /// A row of the table `photo`.
-struct Photo {
+struct PhotoRow {
     id: i64,
     project: String,
     status: String,
@@ -48,7 +48,7 @@ impl Pipeline {
         self.check_queues().await
     }
 
-    async fn photos(&self) -> Result<BTreeMap<i64, Photo>> {
+    async fn photos(&self) -> Result<BTreeMap<i64, PhotoRow>> {
         let rows = sqlx::query(
             "select id, project, status, encode(sha256, 'hex') as sha256, original, output, detections,
                     failure_reason || ': ' || coalesce(failure_detail, '') as failure
@@ -58,7 +58,7 @@ impl Pipeline {
         .await?;
         rows.iter()
             .map(|row| {
-                let photo = Photo {
+                let photo = PhotoRow {
                     id: row.try_get("id")?,
                     project: row.try_get("project")?,
                     status: row.try_get("status")?,
@@ -75,7 +75,7 @@ impl Pipeline {
             .collect()
     }
 
-    fn check_photos(&self, photos: &BTreeMap<i64, Photo>, failed: &BTreeSet<i64>) -> Result<()> {
+    fn check_photos(&self, photos: &BTreeMap<i64, PhotoRow>, failed: &BTreeSet<i64>) -> Result<()> {
         let accepted = self.ledger().accepted();
         for id in accepted.keys() {
             ensure!(
@@ -115,7 +115,7 @@ impl Pipeline {
         Ok(())
     }
 
-    async fn check_originals(&self, photos: &BTreeMap<i64, Photo>) -> Result<()> {
+    async fn check_originals(&self, photos: &BTreeMap<i64, PhotoRow>) -> Result<()> {
         let bucket = &self.store.settings().input_bucket;
         let mut orphans = 0;
         for key in self.keys(bucket).await? {
@@ -148,7 +148,7 @@ impl Pipeline {
         Ok(())
     }
 
-    async fn check_outputs(&self, photos: &BTreeMap<i64, Photo>) -> Result<()> {
+    async fn check_outputs(&self, photos: &BTreeMap<i64, PhotoRow>) -> Result<()> {
         let (_, references) = references().await?;
         let bucket = &self.store.settings().output_bucket;
         let mut outputs: BTreeSet<String> = self.keys(bucket).await?.into_iter().collect();
@@ -197,9 +197,6 @@ impl Pipeline {
     }
 
     /// All keys in a bucket.
-    ///
-    /// # Errors
-    /// When they cannot be listed.
     pub async fn keys(&self, bucket: &str) -> Result<Vec<String>> {
         let mut pages = self
             .store

@@ -42,19 +42,16 @@ impl Ledger {
     }
 
     /// All photos answered with 2xx, by id.
-    #[must_use]
     pub fn accepted(&self) -> BTreeMap<i64, AcceptedPhoto> {
         self.lock().accepted.clone()
     }
 
     /// The number of attempts without a 2xx. They may have stored a photo all the same.
-    #[must_use]
     pub fn failed_attempts(&self) -> usize {
         self.lock().failed_attempts
     }
 
     /// The index of the base picture of the file with this SHA-256.
-    #[must_use]
     pub fn base_index(&self, sha256: &str) -> Option<usize> {
         self.lock().uploaded.get(sha256).copied()
     }

@@ -9,16 +9,16 @@ mod servers;
 use std::{process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use chassis::{
-    broker::{BrokerSettings, Publisher},
-    settings::Reader,
-    store::{Store, StoreSettings},
-};
 use contract::queues::Queues;
 use local::{Environment, Service};
+use service_runtime::{
+    broker::{BrokerSettings, Publisher},
+    settings::SettingsReader,
+    store::{Store, StoreSettings},
+};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 
-pub use camera::{Camera, Shot, UploadResponse};
+pub use camera::{Camera, CameraShot, UploadResponse};
 pub use ledger::{AcceptedPhoto, Ledger};
 pub use references::{Reference, references};
 pub use servers::{Proxies, TestServers};
@@ -58,7 +58,6 @@ impl Default for Setup {
 
 impl Setup {
     /// Adds a variable for both programs.
-    #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.settings.insert(name.to_owned(), value.to_owned());
         self
@@ -87,27 +86,18 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// Starts a pipeline on isolated resources of the running stack.
-    ///
-    /// # Errors
-    /// When something does not start.
     pub async fn start(setup: Setup) -> Result<Self> {
         let pipeline = Self::prepare(TestServers::scratch().await?, setup).await?;
         pipeline.start_services().await
     }
 
     /// Starts a pipeline on servers that may be killed, if [`TestServers::dedicated`] can start them.
-    ///
-    /// # Errors
-    /// When something does not start.
     pub async fn start_on_dedicated_servers(setup: Setup) -> Result<Self> {
         let pipeline = Self::prepare(TestServers::dedicated().await?, setup).await?;
         pipeline.start_services().await
     }
 
     /// Prepares a pipeline without starting our programs.
-    ///
-    /// # Errors
-    /// When something does not start.
     pub async fn prepare(servers: TestServers, setup: Setup) -> Result<Self> {
         let direct = servers.environment();
         let proxies = Proxies::start(&direct).await?;
@@ -127,7 +117,7 @@ impl Pipeline {
         };
         let irmgards = services("irmgard", setup.irmgards)?;
         let workers = services("anonymizer", setup.workers)?;
-        let mut reader = Reader::new(&direct);
+        let mut reader = SettingsReader::new(&direct);
         let broker = BrokerSettings::read(&mut reader, "e2e");
         let store = StoreSettings::read(&mut reader, Duration::from_secs(20));
         reader.finish()?;
@@ -160,34 +150,25 @@ impl Pipeline {
     }
 
     /// A camera for this pipeline. All cameras share one ledger.
-    #[must_use]
     pub fn camera(&self) -> Camera {
         self.camera.clone()
     }
 
-    #[must_use]
     pub fn ledger(&self) -> &Ledger {
         self.camera.ledger()
     }
 
-    #[must_use]
     pub const fn queues(&self) -> &Queues {
         &self.broker.queues
     }
 
     /// Waits until no photo is in work.
-    ///
-    /// # Errors
-    /// When some still are after `time_limit`.
     pub async fn wait_until_idle(&self, time_limit: Duration) -> Result<()> {
         let in_work = "select count(*) from photo where status in ('received', 'queued')";
         self.wait_for_count(in_work, 0, time_limit).await
     }
 
     /// Waits until at least `count` photos are anonymised.
-    ///
-    /// # Errors
-    /// When there are fewer after `time_limit`.
     pub async fn wait_for_anonymized(&self, count: i64, time_limit: Duration) -> Result<()> {
         let missing =
             format!("select greatest(0, {count} - count(*)) from photo where status = 'anonymized'");
@@ -195,9 +176,6 @@ impl Pipeline {
     }
 
     /// Waits until a query returns the expected count.
-    ///
-    /// # Errors
-    /// When it does not within `time_limit`.
     pub async fn wait_for_count(&self, query: &str, expected: i64, time_limit: Duration) -> Result<()> {
         let deadline = tokio::time::Instant::now() + time_limit;
         loop {
@@ -217,7 +195,6 @@ impl Pipeline {
     }
 
     /// The last warnings of all our programs, for the message of a failed test.
-    #[must_use]
     pub fn recent_warnings(&self) -> String {
         let services = self.irmgards.iter().chain(&self.workers);
         let tail = |service: &Service| {
@@ -230,7 +207,11 @@ impl Pipeline {
     }
 }
 
-async fn migrate(environment: &Environment) -> Result<()> {
+/// Runs `irmgard migrate`.
+///
+/// # Errors
+/// When it fails; with its output.
+pub async fn migrate(environment: &Environment) -> Result<()> {
     let output = tokio::process::Command::new(program("irmgard")?)
         .arg("migrate")
         .envs(environment)
@@ -248,9 +229,6 @@ async fn migrate(environment: &Environment) -> Result<()> {
 }
 
 /// The path of one of our programs, in the folder of the running program or one folder up.
-///
-/// # Errors
-/// When it is not built.
 pub fn program(name: &str) -> Result<std::path::PathBuf> {
     let executable = std::env::current_exe()?;
     let path = executable

@@ -20,9 +20,6 @@ pub struct Reference {
 
 /// The cut-outs and their reference outputs from an undisturbed pipeline. They are computed once per test program and checked
 /// closely, because tests compare later outputs with them byte by byte.
-///
-/// # Errors
-/// When a cut-out has no detection, or a detection is not obscured.
 pub async fn references() -> Result<(&'static [BasePhoto], &'static [Reference])> {
     static REFERENCES: OnceCell<(Vec<BasePhoto>, Vec<Reference>)> = OnceCell::const_new();
     let (bases, references) = REFERENCES.get_or_try_init(compute).await?;

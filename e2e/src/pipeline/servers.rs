@@ -1,11 +1,8 @@
 //! The servers of a pipeline, and the fault proxies before them.
 
 use anyhow::{Context, Result};
-use local::{
-    Environment, Scratch, Stack,
-    proxy::{Behaviour, Proxy},
-    scratch,
-};
+use local::{Environment, Scratch, Stack, scratch};
+use test_support::FaultProxy;
 
 /// The servers of a pipeline.
 #[derive(Debug)]
@@ -18,17 +15,11 @@ pub enum TestServers {
 
 impl TestServers {
     /// A fresh database, queues and buckets in the running stack.
-    ///
-    /// # Errors
-    /// When no stack runs; the message says how to start one.
     pub async fn scratch() -> Result<Self> {
         Ok(Self::Scratch(Box::new(scratch().await?)))
     }
 
     /// Starts dedicated servers. If a server is external, which a test must not kill, uses the running stack instead.
-    ///
-    /// # Errors
-    /// When a server does not start.
     pub async fn dedicated() -> Result<Self> {
         let stack = Stack::builder().start().await?;
         let managed = [
@@ -47,7 +38,6 @@ impl TestServers {
     }
 
     /// The environment that makes our programs use the servers directly.
-    #[must_use]
     pub fn environment(&self) -> Environment {
         match self {
             Self::Scratch(scratch) => scratch.environment(),
@@ -56,7 +46,6 @@ impl TestServers {
     }
 
     /// PostgreSQL's log file (JSON lines). Without it, reports what is not tested.
-    #[must_use]
     pub fn postgres_log(&self) -> Option<std::path::PathBuf> {
         match self {
             Self::Scratch(_) => local::postgres_log("a photo's trace id in PostgreSQL's lines"),
@@ -65,7 +54,6 @@ impl TestServers {
     }
 
     /// The URL of the database, without the proxy.
-    #[must_use]
     pub fn postgres_url(&self) -> String {
         match self {
             Self::Scratch(scratch) => scratch.postgres.url(),
@@ -77,16 +65,13 @@ impl TestServers {
 /// A fault proxy before each server.
 #[derive(Debug)]
 pub struct Proxies {
-    pub postgres: Proxy,
-    pub rabbitmq: Proxy,
-    pub object_store: Proxy,
+    pub postgres: FaultProxy,
+    pub rabbitmq: FaultProxy,
+    pub object_store: FaultProxy,
 }
 
 impl Proxies {
     /// Starts proxies before the servers of an environment.
-    ///
-    /// # Errors
-    /// When the environment names no servers, or no port is free.
     pub async fn start(environment: &Environment) -> Result<Self> {
         let variable = |name: &str| {
             environment
@@ -96,25 +81,14 @@ impl Proxies {
         let server = |host: &str, port: &str| -> Result<String> {
             Ok(format!("{}:{}", variable(host)?, variable(port)?))
         };
-        let endpoint: reqwest::Url = variable("OBJECT_STORE_ENDPOINT")?.parse()?;
-        let store = format!(
-            "{}:{}",
-            endpoint.host_str().context("OBJECT_STORE_ENDPOINT has no host")?,
-            endpoint
-                .port_or_known_default()
-                .context("OBJECT_STORE_ENDPOINT has no port")?
-        );
         Ok(Self {
-            postgres: Proxy::start(server("POSTGRES_HOST", "POSTGRES_PORT")?).await?,
-            rabbitmq: Proxy::start(server("RABBITMQ_HOST", "RABBITMQ_PORT")?).await?,
-            object_store: Proxy::start(store).await?,
+            postgres: FaultProxy::start(&server("POSTGRES_HOST", "POSTGRES_PORT")?)?,
+            rabbitmq: FaultProxy::start(&server("RABBITMQ_HOST", "RABBITMQ_PORT")?)?,
+            object_store: FaultProxy::start(variable("OBJECT_STORE_ENDPOINT")?)?,
         })
     }
 
     /// The environment that makes our programs use the proxies.
-    ///
-    /// # Errors
-    /// When the store's endpoint is not a URL.
     pub fn environment(&self, direct: &Environment) -> Result<Environment> {
         let mut environment = direct.clone();
         let mut set = |name: &str, value: String| environment.insert(name.to_owned(), value);
@@ -122,16 +96,12 @@ impl Proxies {
             set(&format!("{server}_HOST"), proxy.address().ip().to_string());
             set(&format!("{server}_PORT"), proxy.address().port().to_string());
         }
-        set(
-            "OBJECT_STORE_ENDPOINT",
-            format!("http://{}", self.object_store.address()),
-        );
+        set("OBJECT_STORE_ENDPOINT", self.object_store.url());
         Ok(environment)
     }
 
     /// All proxies, with the names of their servers.
-    #[must_use]
-    pub const fn all(&self) -> [(&'static str, &Proxy); 3] {
+    pub const fn all(&self) -> [(&'static str, &FaultProxy); 3] {
         [
             ("postgres", &self.postgres),
             ("rabbitmq", &self.rabbitmq),
@@ -142,7 +112,7 @@ impl Proxies {
     /// Makes all proxies forward everything again.
     pub async fn restore(&self) {
         for (_, proxy) in self.all() {
-            proxy.behave(Behaviour::Pass).await;
+            proxy.restore().await;
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::{collections::BTreeSet, os::unix::process::ExitStatusExt};
 
 use bytes::Bytes;
-use chassis::broker::Message;
 use e2e::pipeline::{Pipeline, Setup, TIME_LIMIT, references};
 use local::Service;
-use local::proxy::Behaviour;
+use service_runtime::broker::Message;
+use test_support::Behaviour;
 
 use crate::{NO_FAILURES, receive};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e::{
-    load::{AttemptResult, Client, Load, Rates, RequestKind, Summary, WebEndpoint},
+    load::{AttemptResult, Load, LoadClient, LoadSummary, Rates, RequestKind, WebEndpoint},
     pipeline::{Pipeline, Setup, TIME_LIMIT},
 };
 use tokio::time::{Instant, sleep};
@@ -45,7 +45,7 @@ async fn a_load_measures_the_outage_and_loses_no_photo() {
     let record = load.stop().await;
 
     for kind in RequestKind::ALL {
-        let summary = Summary::new(kind, &record.attempts);
+        let summary = LoadSummary::new(kind, &record.attempts);
         // There is a request every 0.2 s. A busy machine makes the outage longer.
         let min = OUTAGE - Duration::from_millis(500);
         assert!(
@@ -70,7 +70,7 @@ async fn a_load_measures_the_outage_and_loses_no_photo() {
     );
 
     // The service recognises a known photo without its idempotency key.
-    let client = Client::new(&web, &record.project).unwrap();
+    let client = LoadClient::new(&web, &record.project).unwrap();
     let bases = e2e::photos::cutouts().unwrap();
     let shot = e2e::load::Shot::new(&bases, 1);
     let again = client.post(&shot, false).await;

@@ -22,8 +22,8 @@ mod walkthrough;
 
 use std::collections::BTreeSet;
 
-use chassis::broker::{Consumer, Delivery};
 use e2e::pipeline::{Pipeline, TIME_LIMIT};
+use service_runtime::broker::{Consumer, Delivery};
 use tokio::time::timeout;
 
 /// For [`Pipeline::check`]: no photo may have failed.

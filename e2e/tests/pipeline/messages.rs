@@ -1,12 +1,12 @@
 //! Invalid and forged messages in both directions.
 
-use chassis::broker::Message;
 use contract::{
-    Class, Detection, Outcome, PhotoId, PhotoResult,
+    Detection, PhotoId, PhotoResult, Verdict,
     headers::{MAX_MESSAGE_BYTES, X_PARKED_REASON},
 };
 use e2e::pipeline::{Pipeline, Setup, TIME_LIMIT, references};
 use imaging::MAX_DETECTIONS;
+use service_runtime::broker::Message;
 
 use crate::{NO_FAILURES, receive};
 
@@ -52,7 +52,7 @@ async fn invalid_messages_are_parked_and_block_nothing() {
 #[test]
 fn the_longest_result_fits_into_a_message() {
     let detection = Detection {
-        class: Class::Motorcycle,
+        class: "motorcycle".to_owned(),
         score: 0.123_456_79,
         x: u32::MAX,
         y: u32::MAX,
@@ -62,7 +62,7 @@ fn the_longest_result_fits_into_a_message() {
     let key = format!("s3://bucket/photos/{}/2026-01-01/1.jpg", "p".repeat(255));
     let result = PhotoResult::new(
         PhotoId::try_from(i64::MAX).unwrap(),
-        Outcome::Anonymized {
+        Verdict::Anonymized {
             output: key.parse().unwrap(),
             size_bytes: u64::MAX,
             width: u32::MAX,

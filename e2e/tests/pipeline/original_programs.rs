@@ -1,6 +1,5 @@
 //! Compatibility with the original programs: their API and their messages.
 
-use chassis::broker::Message;
 use contract::ObjectLocation;
 use e2e::{
     picture::Picture,
@@ -8,6 +7,7 @@ use e2e::{
 };
 use reqwest::multipart::{Form, Part};
 use serde_json::Value;
+use service_runtime::broker::Message;
 use tokio::time::{Instant, sleep};
 
 /// `POST /` with the multipart field `image` answers `Success: <name> <storage location>`. `GET /` answers an array in the order

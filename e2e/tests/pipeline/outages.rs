@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use e2e::pipeline::{Pipeline, Setup, TIME_LIMIT, UploadResponse, references};
 use futures::future::join_all;
-use local::proxy::{Behaviour, Proxy};
+use test_support::{Behaviour, FaultProxy, eventually};
 use tokio::time::{Instant, sleep};
 
 use crate::NO_FAILURES;
@@ -26,7 +26,11 @@ const OUTAGES: [(&str, Option<Behaviour>); 4] = [
 ];
 
 /// Uploads photos during an outage. Repeats a cut before each round.
-async fn upload_during(pipeline: &Pipeline, proxy: &Proxy, outage: Option<Behaviour>) -> Vec<UploadResponse> {
+async fn upload_during(
+    pipeline: &Pipeline,
+    proxy: &FaultProxy,
+    outage: Option<Behaviour>,
+) -> Vec<UploadResponse> {
     let (bases, _) = references().await.expect("cannot compute the references");
     if let Some(behaviour) = outage {
         proxy.behave(behaviour).await;
@@ -51,7 +55,7 @@ async fn upload_during(pipeline: &Pipeline, proxy: &Proxy, outage: Option<Behavi
 }
 
 /// Restores the server and requires that new and waiting photos are processed soon.
-async fn restore_and_recover(pipeline: &Pipeline, proxy: &Proxy, what: &str) {
+async fn restore_and_recover(pipeline: &Pipeline, proxy: &FaultProxy, what: &str) {
     proxy.restore().await;
     let start = Instant::now();
     let (bases, _) = references().await.expect("cannot compute the references");
@@ -115,7 +119,7 @@ async fn without_the_store_uploads_get_503_with_retry_after() {
 async fn check_outage_of_required_server(
     pipeline: &Pipeline,
     server: &str,
-    proxy: &Proxy,
+    proxy: &FaultProxy,
     name: &str,
     outage: Option<Behaviour>,
 ) {
@@ -172,8 +176,7 @@ async fn require_fast_answers(pipeline: &Pipeline, what: &str) {
 /// The worker holds its jobs, returns them in time, and continues after the outage.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_outage_of_the_store_fails_no_photo() {
-    // The same ratio as the default of ten minutes to an outage of half an hour.
-    let setup = Setup::default().with("HOLD_LIMIT", "5s");
+    let setup = Setup::default().with("HOLD_LIMIT", "1s");
     let mut pipeline = Pipeline::start(setup).await.unwrap();
     let (bases, _) = references().await.unwrap();
     for (name, behaviour) in [("refuses", Behaviour::Refuse), ("stalls", Behaviour::Stall)] {
@@ -193,8 +196,18 @@ async fn a_long_outage_of_the_store_fails_no_photo() {
             .unwrap();
         pipeline.proxies.object_store.behave(behaviour).await;
         pipeline.workers[0].start().await.unwrap();
-        // The outage must last several times the limit.
-        sleep(Duration::from_secs(18)).await;
+        // The outage lasts several times the limit.
+        let returns = || {
+            pipeline.workers[0]
+                .log()
+                .matches("published the message again")
+                .count()
+        };
+        let before = returns();
+        eventually("the six jobs have returned, twice each on average", async || {
+            returns() >= before + 12
+        })
+        .await;
         pipeline.proxies.object_store.restore().await;
         let start = Instant::now();
         pipeline.wait_for_anonymized(done - 5, TIME_LIMIT).await.unwrap();

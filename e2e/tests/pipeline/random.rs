@@ -7,7 +7,7 @@ use std::{
 };
 
 use e2e::pipeline::{Pipeline, Setup, TIME_LIMIT, TestServers, references};
-use local::proxy::Behaviour;
+use test_support::Behaviour;
 use tokio::time::{Instant, sleep};
 
 use crate::NO_FAILURES;

@@ -1,126 +1,112 @@
-//! Tests the migrations and statements of the future releases of the case `release` on a real PostgreSQL.
+//! The next releases on a real PostgreSQL: their migrations, the backfill, and uploads to programs of all releases.
 
-use std::{fs, path::Path};
+use std::fs;
 
-use e2e::release::{CONTRACTED, EXPANDED, Release};
-use irmgard::settings::ServeSettings;
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, migrate::Migrator};
-use tempfile::TempDir;
+use e2e::{
+    photos,
+    pipeline::{Pipeline, Setup, TestServers, migrate},
+};
+use sqlx::{AssertSqlSafe, Executor};
 
-const MIGRATIONS: &str = "services/irmgard/migrations";
-const INSERT: &str = "services/irmgard/src/photo/insert.rs";
+/// The index of the irmgard process of each release.
+const CURRENT: usize = 0;
+const EXPANDED: usize = 1;
+const CONTRACTED: usize = 2;
 
-fn project_root() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+/// Uploads a photo to one process. Returns the status.
+async fn upload(pipeline: &Pipeline, irmgard: usize) -> u16 {
+    let camera = pipeline.camera();
+    let shot = camera.shoot(&photos::cutouts().unwrap());
+    let (address, project, taken_at) = (
+        pipeline.irmgards[irmgard].address(),
+        &shot.project,
+        shot.taken_at(),
+    );
+    let request = camera
+        .client()
+        .post(format!(
+            "http://{address}/projects/{project}/photos?taken_at={taken_at}"
+        ))
+        .header("content-type", "image/jpeg")
+        .body(shot.file.clone());
+    request.send().await.unwrap().status().as_u16()
 }
 
-fn patched_copy(release: Release) -> TempDir {
-    let tree = tempfile::tempdir().unwrap();
-    fs::create_dir_all(tree.path().join(MIGRATIONS)).unwrap();
-    for entry in fs::read_dir(project_root().join(MIGRATIONS)).unwrap() {
-        let path = entry.unwrap().path();
-        fs::copy(
-            &path,
-            tree.path().join(MIGRATIONS).join(path.file_name().unwrap()),
-        )
-        .unwrap();
-    }
-    let target = tree.path().join(INSERT);
-    fs::create_dir_all(target.parent().unwrap()).unwrap();
-    fs::copy(project_root().join(INSERT), &target).unwrap();
-    release.patch(&project_root(), tree.path()).unwrap();
-    tree
+async fn migrate_to(pipeline: &Pipeline, release: &str) -> anyhow::Result<()> {
+    let mut environment = pipeline.servers.environment();
+    environment.insert("NEXT_RELEASE".to_owned(), release.to_owned());
+    migrate(&environment).await
 }
 
-async fn migrate(tree: &Path, connection: &mut PgConnection) -> Result<(), sqlx::migrate::MigrateError> {
-    let migrator = Migrator::new(tree.join(MIGRATIONS)).await.unwrap();
-    migrator.run_direct(None, connection, false).await
-}
-
-/// The insert statement of a release.
-fn insert_statement(tree: &Path) -> String {
-    let text = fs::read_to_string(tree.join(INSERT)).unwrap();
-    let begin = text.find("WITH new AS").unwrap();
-    let end = begin + text[begin..].find("\",").unwrap();
-    text[begin..end].replace("\\\n", "\n")
-}
-
-/// Inserts a photo with a release's statement.
-async fn insert_photo(tree: &Path, connection: &mut PgConnection, id: i64) -> Result<(), sqlx::Error> {
-    sqlx::query(AssertSqlSafe(insert_statement(tree)))
-        .bind(id)
-        .bind("site")
-        .bind("photo.jpg")
-        .bind(chrono::Utc::now())
-        .bind(chrono::Utc::now())
-        .bind("client")
-        .bind("image/jpeg")
-        .bind(1_i64)
-        .bind(1_i32)
-        .bind(1_i32)
-        .bind(vec![0_u8; 32])
-        .bind("s3://input/photo")
-        .bind(None::<String>)
-        .bind(None::<String>)
-        .bind("")
-        .bind(None::<String>)
-        .fetch_one(connection)
-        .await
-        .map(drop)
-}
-
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn expand_backfill_and_contract() {
-    let scratch = local::scratch().await.unwrap();
-    let settings = ServeSettings::from_environment(&scratch.environment()).unwrap();
-    let mut connection = PgConnection::connect_with(&settings.database.connect_options())
-        .await
-        .unwrap();
-    let (expanded, contracted) = (patched_copy(EXPANDED), patched_copy(CONTRACTED));
-    let current = project_root();
+    let setup = Setup {
+        irmgards: 3,
+        workers: 0,
+        ..Setup::default()
+    };
+    let servers = TestServers::scratch().await.unwrap();
+    let mut pipeline = Pipeline::prepare(servers, setup).await.unwrap();
+    pipeline.irmgards[EXPANDED].set("NEXT_RELEASE", "expand");
+    pipeline.irmgards[CONTRACTED].set("NEXT_RELEASE", "contract");
+    pipeline.irmgards[CURRENT].start().await.unwrap();
 
-    migrate(expanded.path(), &mut connection).await.unwrap();
-    insert_photo(&current, &mut connection, 1)
-        .await
-        .expect("the previous version no longer works");
-    insert_photo(expanded.path(), &mut connection, 2).await.unwrap();
+    migrate_to(&pipeline, "expand").await.unwrap();
+    pipeline.irmgards[EXPANDED].start().await.unwrap();
+    assert_eq!(
+        upload(&pipeline, CURRENT).await,
+        202,
+        "the previous version no longer works"
+    );
+    assert_eq!(upload(&pipeline, EXPANDED).await, 202);
 
     // The migration fails without changes while a row has no value.
-    let error = migrate(contracted.path(), &mut connection).await.unwrap_err();
+    let error = migrate_to(&pipeline, "contract").await.unwrap_err();
     assert!(
         format!("{error:?}").contains("run the backfill first"),
         "{error:?}"
     );
-    insert_photo(&current, &mut connection, 3)
-        .await
-        .expect("the failed migration left a constraint");
+    assert_eq!(
+        upload(&pipeline, CURRENT).await,
+        202,
+        "the failed migration left a constraint"
+    );
 
     // Without the line that sets the cluster's role.
-    let backfill = fs::read_to_string(project_root().join("e2e/release/backfill.sql")).unwrap();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/release/backfill.sql");
+    let backfill = fs::read_to_string(path).unwrap();
     let (role, backfill) = backfill.split_once("SET ROLE irmgard_migrate;").unwrap();
     assert!(role.lines().all(|line| line.starts_with("--")));
-    connection
+    pipeline
+        .database
         .execute(AssertSqlSafe(backfill.to_owned()))
         .await
         .unwrap();
-    let values: Vec<String> = sqlx::query_scalar("select received_by from photo order by id")
-        .fetch_all(&mut connection)
+    let values: Vec<String> = sqlx::query_scalar("select received_by from photo order by received_at")
+        .fetch_all(&pipeline.database)
         .await
         .unwrap();
     assert_eq!([&values[0], &values[2]], ["unknown"; 2]);
     assert_ne!(values[1], "unknown", "existing values must not change");
 
-    migrate(contracted.path(), &mut connection).await.unwrap();
+    migrate_to(&pipeline, "contract").await.unwrap();
     let constraints: i64 =
         sqlx::query_scalar("select count(*) from pg_constraint where conname = 'photo_received_by'")
-            .fetch_one(&mut connection)
+            .fetch_one(&pipeline.database)
             .await
             .unwrap();
     assert_eq!(constraints, 0);
-    insert_photo(expanded.path(), &mut connection, 4)
-        .await
-        .expect("the previous version no longer works");
-    insert_photo(contracted.path(), &mut connection, 5).await.unwrap();
-    let error = insert_photo(&current, &mut connection, 6).await.unwrap_err();
-    assert!(error.to_string().contains("received_by"), "{error}");
+    pipeline.irmgards[CONTRACTED].start().await.unwrap();
+    assert_eq!(
+        upload(&pipeline, EXPANDED).await,
+        202,
+        "the previous version no longer works"
+    );
+    assert_eq!(upload(&pipeline, CONTRACTED).await, 202);
+    let status = upload(&pipeline, CURRENT).await;
+    let log = pipeline.irmgards[CURRENT].log();
+    assert!(
+        status >= 500 && log.contains(r#"null value in column \"received_by\""#),
+        "{status}\n{log}"
+    );
 }

@@ -1,14 +1,13 @@
-//! Runs the walk-through of docs/operations.md on a system whose first photo does not have id 1.
+//! Runs the walk-through of docs/operations.md, which README.md repeats, on a system whose first photo does not have id 1.
 
 use std::{process::Command, time::Duration};
 
 use e2e::pipeline::{Pipeline, Setup, TIME_LIMIT, references};
-use local::proxy::Behaviour;
+use test_support::Behaviour;
 
-/// The commands of the page that upload a photo and get its image.
-fn documented_commands() -> String {
-    let page = include_str!("../../../docs/operations.md");
-    let (_, section) = page.split_once("## Show that it works\n").unwrap();
+/// The commands of a page's section that upload a photo and get its image.
+fn documented_commands(page: &str, heading: &str) -> String {
+    let (_, section) = page.split_once(heading).unwrap();
     let lines = section.lines().filter_map(|line| line.strip_prefix("    "));
     let commands: Vec<&str> = lines
         .skip_while(|line| !line.starts_with("token()"))
@@ -34,7 +33,16 @@ async fn the_walkthrough_gets_the_image_of_its_own_photo() {
     pipeline.proxies.object_store.restore().await;
 
     let folder = tempfile::tempdir().unwrap();
-    let commands = documented_commands()
+    let commands = documented_commands(
+        include_str!("../../../docs/operations.md"),
+        "\n## Show that it works\n",
+    );
+    let readme = documented_commands(
+        include_str!("../../../README.md"),
+        "\n## Install it on Kubernetes\n",
+    );
+    assert_eq!(commands, readme);
+    let commands = commands
         .replace("http://127.0.0.1:8080", &camera.address())
         .replace("@local/", concat!("@", env!("CARGO_MANIFEST_DIR"), "/../local/"));
     let script = format!("set -euo pipefail\ntoken() {{ echo any; }}\n{commands}\necho \"$id\"");

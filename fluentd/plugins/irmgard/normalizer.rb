@@ -1,93 +1,62 @@
 # frozen_string_literal: true
 
-require_relative 'foreign'
-require_relative 'json_line'
-require_relative 'level'
-require_relative 'own'
-require_relative 'postgres'
-require_relative 'rabbitmq'
-require_relative 'schema'
+require 'fiddle'
+require 'msgpack'
+require 'fluent/event'
 
 module Irmgard
-  # From a record of Irmgard::Container, with what kubernetes_metadata has added, to a document of the one shape.
-  # The crate `line` (logging/line) does the same for files; `golden/` holds both to it.
-  module Normalizer
-    COLOUR = /\e\[[0-9;:]*m/
-    COMPONENT_LABELS = %w[app.kubernetes.io/name k8s-app app].freeze
-    OWN_LABELS = ['app.kubernetes.io/', 'irmgard.dev/'].freeze
+  # The Rust library `fluentd/normalizer`. Its C interface is described in normalizer/src/abi.rs.
+  class Normalizer
+    VERSION = 1
+    Error = Class.new(StandardError)
 
-    module_function
-
-    # `node`: the name of the node that this runs on, or nil.
-    def document(record, node = nil)
-      tags = record['tags']
-      document = read(record, tags)
-      content = document.content
-      content['@timestamp'] ||= record['time']
-      document.own('log.iostream', record['stream']) if record['stream']
-      document.own('event.id', record['id'])
-      document.truncated if tags.include?('cut')
-      content['tags'] = tags.sort unless tags.empty?
-      kubernetes(content, record, node) if record['pod']
-      content['_stream'] = Schema.stream(content['component'])
-      document.finish
-    end
-
-    def read(record, tags)
-      text = record['line']
-      return unmatched(text) if tags.include?('unmatched-cri')
-      return plain(text) unless text.start_with?('{')
-
-      object = JsonLine.object(text)
-      return json(object, text) if object
-
-      tags << 'unparsed-json'
-      plain(text)
-    end
-
-    # What the container runtime has not written.
-    def unmatched(text)
-      Document.new.tap { |document| document.own('message', text) }
-    end
-
-    def json(object, text)
-      if Own.line?(object) then Own.read(object)
-      elsif Postgres.line?(object) then Postgres.read(object)
-      elsif Rabbitmq.line?(object) then Rabbitmq.read(object)
-      else Foreign.read(object, text)
+    # Events by stream, messages of panics, and lines that are not documents.
+    Response = Struct.new(:events, :panics, :rejected) do
+      # Passes each stream's name and events.
+      def each_stream
+        events.each { |stream, count, bytes| yield stream, Fluent::MessagePackEventStream.new(bytes, nil, count) }
       end
     end
 
-    def plain(text)
-      text = text.gsub(COLOUR, '') if text.include?("\e")
-      document = Document.new
-      document.own('message', text)
-      document.set('level', Level.of_text(text))
-      document
+    POINTER = Fiddle::TYPE_VOIDP
+    # A pointer and a length.
+    BYTES = [POINTER, Fiddle::TYPE_SIZE_T].freeze
+    CALLS = {
+      open: BYTES * 2, feed: BYTES * 3, expire: [], commit: [], rollback: [], dead_letters: BYTES,
+      notice: [Fiddle::TYPE_LONG_LONG, *BYTES, *BYTES]
+    }.freeze
+
+    def initialize(library)
+      @library = Fiddle.dlopen(library)
+      version = function(:version, [], Fiddle::TYPE_INT).call
+      raise Error, "#{library} has version #{version}, but the plugin needs #{VERSION}" unless version == VERSION
+
+      @calls = CALLS.to_h { |name, arguments| [name, function(name, [POINTER, *arguments], Fiddle::TYPE_INT)] }
+      @response = function(:response, [POINTER], POINTER)
+      @response_length = function(:response_length, [POINTER], Fiddle::TYPE_SIZE_T)
+      # Not freed: the plugin's threads may use it until the process ends.
+      @handle = function(:new, [], POINTER).call
+      raise Error, "#{library} cannot create a normaliser" if @handle.null?
+
+      @mutex = Mutex.new
     end
 
-    # What is known of the pod takes the place of all that the line says of itself.
-    def kubernetes(content, record, node)
-      pod = record['pod']
-      metadata = record['kubernetes'] || {}
-      labels = metadata['labels'] || {}
-      block = {
-        'namespace' => pod['namespace'], 'pod' => pod['pod'], 'pod_uid' => pod['uid'], 'container' => pod['container']
-      }
-      block['node'] = metadata['host'] || node if metadata['host'] || node
-      own, other = labels.partition { |name, _| name.start_with?(*OWN_LABELS) }
-      block['labels'] = own.to_h { |name, value| [name.tr('.', '_'), value] } unless own.empty?
-      block['other_labels'] = other.to_h unless other.empty?
-      content['kubernetes'] = block
-      content['component'] = component(labels, pod)
-    end
+    # Calls a function of the library by its short name. A string becomes a pointer and a length.
+    def call(name, *arguments)
+      arguments = arguments.flat_map { |value| value.is_a?(String) ? [value, value.bytesize] : [value] }
+      @mutex.synchronize do
+        status = @calls.fetch(name).call(@handle, *arguments)
+        response = @response.call(@handle)[0, @response_length.call(@handle)]
+        raise Error, "#{name}: #{response.force_encoding(Encoding::UTF_8)}" unless status.zero?
 
-    def component(labels, pod)
-      COMPONENT_LABELS.each do |label|
-        name = labels[label]
-        return name if name && !name.empty?
+        Response.new(*MessagePack.unpack(response).values_at('events', 'panics', 'rejected')).tap { response.clear }
       end
-      pod['container']
+    end
+
+    private
+
+    def function(name, arguments, result)
+      Fiddle::Function.new(@library["irmgard_normalizer_#{name}"], arguments, result)
     end
   end
 end

@@ -1,57 +1,57 @@
-//! Lines whose fate can be told one by one.
+//! Writes numbered lines and counts the stored ones.
 
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use fluentd::kubelet::Log;
+use fluentd::kubelet::KubeletLog;
 use serde_json::{Value, json};
 
-use super::Stand;
+use super::FluentdFixture;
 
-/// Lines that may be written and not stored yet: enough to keep Fluentd busy.
+/// Maximum number of lines that are written but not stored yet.
 const AHEAD: usize = 2_000;
 const BLOCK: usize = 100;
 
-/// One container whose lines are counted.
-pub struct Load {
-    log: Log,
+/// One container's log.
+pub struct LogLoad {
+    log: KubeletLog,
     messages: Vec<String>,
 }
 
-impl Load {
-    pub fn new(stand: &Stand) -> Result<Self> {
+impl LogLoad {
+    pub fn new(fixture: &FluentdFixture) -> Result<Self> {
         let pod = "photos_irmgard-6d5f7c9b8-x2x1z_00000001-0000-4000-8000-000000000001";
         Ok(Self {
-            log: Log::new(stand.logs.path(), pod, "irmgard")?,
+            log: KubeletLog::new(fixture.logs.path(), pod, "irmgard")?,
             messages: Vec::new(),
         })
     }
 
-    /// How many documents there must be.
+    /// The expected number of documents.
     pub fn len(&self) -> usize {
         self.messages.len()
     }
 
-    /// Writes lines as fast as they are stored.
-    pub async fn write(&mut self, lines: usize, stand: &Stand) -> Result<()> {
+    /// Writes lines no faster than they are stored.
+    pub async fn write(&mut self, lines: usize, fixture: &FluentdFixture) -> Result<()> {
         let end = self.len() + lines;
         while self.len() < end {
             self.write_at_once(BLOCK.min(end - self.len()))?;
             let written = self.len();
-            let caught_up = async || stand.servers.count() + AHEAD >= written;
-            stand.fluentd.wait("Fluentd to keep up", caught_up).await?;
+            let caught_up = async || fixture.servers.count() + AHEAD >= written;
+            fixture.fluentd.wait("Fluentd to keep up", caught_up).await?;
         }
         Ok(())
     }
 
-    /// Writes lines whether anybody reads them or not: of ours, long ones in parts, and stack traces.
+    /// Writes lines without waiting: our JSON, long lines in parts, and stack traces.
     pub fn write_at_once(&mut self, lines: usize) -> Result<()> {
         for _ in 0..lines {
             let number = self.len();
             let (text, message) = match number {
                 n if n % 25 == 0 => long(n),
                 n if n % 35 == 0 => trace(n),
-                n => own(n),
+                n => json_line(n),
             };
             for line in text.lines() {
                 self.log.line(line)?;
@@ -65,7 +65,7 @@ impl Load {
         self.log.rotate()
     }
 
-    /// Compares what is stored: every line once.
+    /// Checks that each line is stored once.
     pub fn assert_each_once(&self, documents: &[Value]) {
         let mut found: BTreeMap<&str, usize> = BTreeMap::new();
         for document in documents {
@@ -89,7 +89,7 @@ impl Load {
         let other = documents.len() - self.messages.iter().filter(|message| count(message) > 0).count();
         assert!(
             lost.is_empty() && twice.is_empty() && other == 0,
-            "{} lost: {lost:?}\n{} twice: {twice:?}\n{other} that nobody wrote",
+            "{} lost: {lost:?}\n{} twice: {twice:?}\n{other} unknown",
             lost.len(),
             twice.len(),
         );
@@ -100,7 +100,7 @@ fn cut(text: &str) -> &str {
     &text[..text.len().min(60)]
 }
 
-fn own(number: usize) -> (String, String) {
+fn json_line(number: usize) -> (String, String) {
     let message = format!("line {number} {}", "x".repeat(300));
     let line = json!({
         "@timestamp": "2026-11-22T10:19:59.000001Z", "level": "info", "message": message,

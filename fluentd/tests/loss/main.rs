@@ -1,25 +1,25 @@
-//! No line is lost and none is stored twice, whatever is killed, away, full
-//! or rotated: counted line by line, through the real Fluentd.
+//! The real Fluentd stores each line exactly once, also if Fluentd is killed, OpenSearch is down, the buffer is full or
+//! files are rotated.
 
 mod dead_letters;
-mod entrance;
-mod held;
 mod load;
 mod outage;
+mod pending;
+mod tls;
 
 use anyhow::Result;
 use fluentd::{folder, process, process::Fluentd, servers::Servers};
 use tempfile::TempDir;
 
-/// Fluentd between a directory of logs and the servers.
-struct Stand {
+/// Fluentd, its folder of logs, and stand-ins for its servers.
+struct FluentdFixture {
     logs: TempDir,
     servers: Servers,
     fluentd: Fluentd,
 }
 
-impl Stand {
-    /// None, and that is said, where there is no Fluentd. It is not started yet.
+impl FluentdFixture {
+    /// Does not start Fluentd. If Fluentd is not installed, reports that `what` is not tested and returns None.
     async fn new(what: &str) -> Result<Option<Self>> {
         let Some(executable) = process::executable_for(what) else {
             return Ok(None);
@@ -34,8 +34,8 @@ impl Stand {
         }))
     }
 
-    /// Waits until so many documents are stored.
-    async fn stored(&self, count: usize) -> Result<()> {
+    /// Waits until this number of documents is stored.
+    async fn wait_until_stored(&self, count: usize) -> Result<()> {
         let what = format!("{count} documents");
         self.fluentd
             .wait(&what, async || self.servers.count() >= count)

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::print_error;
+use super::output::print_error;
 
 /// Starts a stack, runs the command, ends the stack, and returns the command's exit code.
 pub async fn run(command: &[OsString], with_opensearch: bool) -> anyhow::Result<ExitCode> {

@@ -2,16 +2,16 @@
 
 mod demo;
 mod exec;
+pub mod output;
 mod stack;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use local::log_writer::{self, Limits, Stream};
+use local::{Limits, Stream};
 
 /// The exit code when the stack itself fails, not the command in it.
 pub const STACK_FAILED: u8 = 70;
@@ -19,13 +19,13 @@ pub const STACK_FAILED: u8 = 70;
 /// Real servers as plain processes, for tests, the demonstration and benchmarks.
 #[derive(Debug, Parser)]
 #[command(name = "local", version)]
-pub struct Arguments {
+pub struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: LocalCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum LocalCommand {
     /// Run a command inside a temporary stack, and exit with its code.
     ///
     /// If the environment names a server (POSTGRES_HOST, RABBITMQ_HOST, OBJECT_STORE_ENDPOINT, with credentials), that server is
@@ -111,16 +111,16 @@ pub enum OptionalServer {
     Opensearch,
 }
 
-impl Arguments {
+impl Cli {
     /// Runs the command.
     pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            Command::Exec { with, command } => exec::run(&command, with.is_some()).await,
-            Command::Demo { photos } => demo::run(&photos).await,
-            Command::Up { with } => stack::up(with.is_some()).await,
-            Command::Down => stack::down(),
-            Command::Status => stack::status(),
-            Command::LogWriter {
+            LocalCommand::Exec { with, command } => exec::run(&command, with.is_some()).await,
+            LocalCommand::Demo { photos } => demo::run(&photos).await,
+            LocalCommand::Up { with } => stack::up(with.is_some()).await,
+            LocalCommand::Down => stack::down(),
+            LocalCommand::Status => stack::status(),
+            LocalCommand::LogWriter {
                 directory,
                 stdout_fifo,
                 stderr_fifo,
@@ -131,14 +131,14 @@ impl Arguments {
                 let fifos: Vec<_> = fifos(stdout_fifo, Stream::Stdout)
                     .chain(fifos(stderr_fifo, Stream::Stderr))
                     .collect();
-                log_writer::run(&directory, Limits { bytes, files }, &fifos)?;
+                local::write_container_log(&directory, Limits { bytes, files }, &fifos)?;
                 Ok(ExitCode::SUCCESS)
             }
-            Command::Metadata { listen, pods } => {
+            LocalCommand::Metadata { listen, pods } => {
                 local::metadata::serve(listen, &pods).await?;
                 Ok(ExitCode::SUCCESS)
             }
-            Command::S3Server {
+            LocalCommand::S3Server {
                 listen,
                 root,
                 access_key,
@@ -149,15 +149,4 @@ impl Arguments {
             }
         }
     }
-}
-
-/// Prints an error to standard error.
-pub fn print_error(message: &dyn std::fmt::Display) {
-    // A closed standard error is ignored.
-    let _ = writeln!(io::stderr(), "local: {message:#}");
-}
-
-/// Prints a line to standard output. A closed standard output is ignored.
-fn print_line(line: &dyn std::fmt::Display) {
-    let _ = writeln!(io::stdout(), "{line}");
 }

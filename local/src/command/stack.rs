@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use local::{LogShipper, PersistentStack, StackProcess, StackStatus};
 
-use super::{print_error, print_line};
+use super::output::{print_error, print_line, run_program};
 
 /// Starts the servers that do not run, and prints the started processes and all addresses. The environment, passwords
 /// included, goes to a file.
@@ -88,20 +88,7 @@ pub async fn ship_logs(stack: &PersistentStack) -> anyhow::Result<LogShipper> {
         .opensearch()
         .map_err(|reason| anyhow::anyhow!("{reason}"))?;
     opensearch.ready().await?;
-    let program = local::program("logq")?;
-    let output = tokio::process::Command::new(&program)
-        .args(["admin", "bootstrap"])
-        .envs(servers.environment())
-        .output()
-        .await
-        .with_context(|| format!("cannot run {}", program.display()))?;
-    anyhow::ensure!(
-        output.status.success(),
-        "logq admin bootstrap failed ({}):\n{}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
+    run_program("logq", &["admin", "bootstrap"], servers.environment()).await?;
     Ok(stack.ensure_log_shipper().await?)
 }
 

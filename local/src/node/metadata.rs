@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// The pods that the server returns.
 #[derive(Debug, Default)]
-pub struct Pods {
+pub struct ServedPods {
     file: Option<PathBuf>,
     table: Mutex<PodTable>,
 }
@@ -35,13 +35,13 @@ struct PodTable {
     requests: usize,
 }
 
-impl Pods {
+impl ServedPods {
     /// The pods of a `PodList` file, as `kubectl get pods -A -o json` prints it. The server reads the file again when it
     /// changes.
     ///
     /// # Errors
     /// When the file is not a `PodList`.
-    pub fn of_file(file: &Path) -> anyhow::Result<Self> {
+    pub fn from_file(file: &Path) -> anyhow::Result<Self> {
         let pods = Self {
             table: Mutex::new(PodTable {
                 modified: modified(file),
@@ -60,7 +60,7 @@ impl Pods {
 
     /// The number of requests for a single pod.
     #[must_use]
-    pub fn asked_for(&self) -> usize {
+    pub fn request_count(&self) -> usize {
         self.lock().requests
     }
 
@@ -100,7 +100,7 @@ fn namespace_and_name(pod: &Value) -> (String, String) {
 }
 
 /// The part of the API for pods.
-pub fn routes(pods: Arc<Pods>) -> Router {
+pub fn routes(pods: Arc<ServedPods>) -> Router {
     let versions = || async { Json(json!({"kind": "APIVersions", "versions": ["v1"]})) };
     Router::new()
         .route("/api", get(versions))
@@ -119,7 +119,10 @@ async fn resources() -> Json<Value> {
 }
 
 /// All pods. A watch stays open without events.
-async fn list_pods(State(pods): State<Arc<Pods>>, Query(query): Query<BTreeMap<String, String>>) -> Response {
+async fn list_pods(
+    State(pods): State<Arc<ServedPods>>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Response {
     if query.contains_key("watch") {
         return Body::from_stream(futures::stream::pending::<std::io::Result<Vec<u8>>>()).into_response();
     }
@@ -128,7 +131,10 @@ async fn list_pods(State(pods): State<Arc<Pods>>, Query(query): Query<BTreeMap<S
         .into_response()
 }
 
-async fn get_pod(State(pods): State<Arc<Pods>>, Segments(name): Segments<(String, String)>) -> Response {
+async fn get_pod(
+    State(pods): State<Arc<ServedPods>>,
+    Segments(name): Segments<(String, String)>,
+) -> Response {
     let mut table = pods.refresh();
     table.requests += 1;
     match table.pods.get(&name) {
@@ -145,7 +151,7 @@ async fn get_pod(State(pods): State<Arc<Pods>>, Segments(name): Segments<(String
 /// # Errors
 /// When the address cannot be used, or the file is not a list of pods.
 pub async fn serve(listen: SocketAddr, file: &Path) -> anyhow::Result<()> {
-    let pods = Arc::new(Pods::of_file(file)?);
+    let pods = Arc::new(ServedPods::from_file(file)?);
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("cannot listen on {listen}"))?;

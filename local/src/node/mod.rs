@@ -1,7 +1,6 @@
 //! Gives the persistent stack the logs of a Kubernetes node. Each process is the container of a pod, with its output in
 //! `pods/<namespace>_<pod>_<uid>/<container>/0.log`. `pods.json` has the format of `kubectl get pods -A -o json`.
 
-pub mod log_writer;
 pub mod metadata;
 
 use std::collections::BTreeMap;
@@ -13,10 +12,10 @@ use std::sync::{Mutex, PoisonError};
 use schema::{component, environment, label};
 use serde_json::{Value, json};
 
-use self::log_writer::Limits;
 use crate::access::Environment;
+use crate::container_log::Limits;
 use crate::error::{Context, Error, Result};
-use crate::process::{ContainerLog, Output};
+use crate::process::{ContainerLog, LogDestination};
 use crate::secret;
 
 const NAMESPACE: &str = "irmgard";
@@ -30,7 +29,7 @@ const FILE_BYTES: &str = "LOCAL_LOG_FILE_BYTES";
 const FILES: &str = "LOCAL_LOG_FILES";
 
 /// The pod of a component, with its role and the components that it uses.
-struct Pod {
+struct ComponentPod {
     component: &'static str,
     role: &'static str,
     uses: &'static [(&'static str, &'static str)],
@@ -44,15 +43,15 @@ const fn pod(
     component: &'static str,
     role: &'static str,
     uses: &'static [(&'static str, &'static str)],
-) -> Pod {
-    Pod {
+) -> ComponentPod {
+    ComponentPod {
         component,
         role,
         uses,
     }
 }
 
-const PODS: [Pod; 8] = [
+const PODS: [ComponentPod; 8] = [
     pod(component::IRMGARD, "web", &[DATABASE, QUEUE, STORE]),
     pod(component::ANONYMIZER, "worker", &[QUEUE, STORE]),
     pod(component::POSTGRES, "database", &[]),
@@ -63,11 +62,11 @@ const PODS: [Pod; 8] = [
     pod(component::LOGQ, "log-collector", &[]),
 ];
 
-impl Pod {
+impl ComponentPod {
     fn for_component(component: &str) -> Result<&'static Self> {
         PODS.iter()
             .find(|pod| pod.component == component)
-            .ok_or_else(|| Error::request("cannot find a pod", format!("there is no component {component}")))
+            .ok_or_else(|| Error::request("cannot find a pod", format!("unknown component {component}")))
     }
 
     fn name(&self) -> String {
@@ -164,11 +163,11 @@ impl Node {
     }
 
     /// The container log of a component.
-    pub(crate) fn output(&self, component: &str) -> Result<Output> {
-        let pod = Pod::for_component(component)?;
+    pub(crate) fn output(&self, component: &str) -> Result<LogDestination> {
+        let pod = ComponentPod::for_component(component)?;
         let uid = self.uid(pod)?;
         let pod = format!("{NAMESPACE}_{}_{uid}", pod.name());
-        Ok(Output::Container(ContainerLog {
+        Ok(LogDestination::Container(ContainerLog {
             directory: self.pods_directory().join(pod).join(component),
             fifos: Vec::new(),
             limits: limits_from_environment()?,
@@ -178,7 +177,7 @@ impl Node {
 
     /// The downward API's variables for a component.
     pub(crate) fn environment(&self, component: &str) -> Result<Environment> {
-        let pod = Pod::for_component(component)?;
+        let pod = ComponentPod::for_component(component)?;
         let labels: Vec<String> = pod
             .labels()
             .into_iter()
@@ -195,7 +194,7 @@ impl Node {
         ]))
     }
 
-    fn uid(&self, pod: &Pod) -> Result<String> {
+    fn uid(&self, pod: &ComponentPod) -> Result<String> {
         let mut uids = self.uids.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(uid) = uids.get(pod.component) {
             return Ok(uid.clone());
@@ -240,7 +239,7 @@ mod tests {
         let labels = &items[0]["metadata"]["labels"];
         assert_eq!(labels[label::USES_DATABASE], "postgres");
         assert_eq!(items[0]["metadata"]["uid"], first);
-        let Output::Container(container) = node.output("irmgard").unwrap() else {
+        let LogDestination::Container(container) = node.output("irmgard").unwrap() else {
             panic!("no container");
         };
         let directory = format!("pods/irmgard_irmgard-0_{first}/irmgard");
@@ -250,9 +249,9 @@ mod tests {
     #[test]
     fn every_component_has_a_pod() {
         for component in component::ALL {
-            let labels = Pod::for_component(component).unwrap().labels();
+            let labels = ComponentPod::for_component(component).unwrap().labels();
             assert_eq!(labels[label::NAME], component);
         }
-        assert!(Pod::for_component("else").is_err());
+        assert!(ComponentPod::for_component("else").is_err());
     }
 }

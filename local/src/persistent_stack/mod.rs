@@ -6,25 +6,21 @@ mod shutdown;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::sync::Mutex;
 
 use self::record::{StackFiles, StackRecord, environment_file};
-use self::shutdown::{end_processes, remove_directory, shutdown_signal};
-use crate::access::OpenSearchAccess;
+pub use self::shutdown::StackProcess;
+use self::shutdown::{SHUTDOWN_LIMIT, end_processes, remove_directory, shutdown_signal};
 use crate::error::{Context, Error, Result};
-use crate::layout::{self, Layout};
+use crate::layout::{self, StackLayout};
 use crate::log_shipper::LogShipper;
 use crate::node::Node;
-use crate::process::{Daemon, Identity, Lifetime, journal};
+use crate::process::{Daemon, Lifetime, ProcessIdentity, journal};
 use crate::server::Server;
 use crate::service::Service;
 use crate::stack::{Stack, start_opensearch};
-
-/// How long a process may take to end.
-const SHUTDOWN_LIMIT: Duration = Duration::from_secs(40);
 
 /// The project's one persistent stack: servers and, on request, services. Its files are in `.local` of the project.
 ///
@@ -38,14 +34,6 @@ pub struct PersistentStack {
     shipper: Mutex<Vec<Daemon>>,
     files: StackFiles,
     _lock: File,
-}
-
-/// A process of the stack.
-#[derive(Debug)]
-pub struct StackProcess {
-    pub name: String,
-    /// The process id. Of a dead process: the one that it had.
-    pub pid: i32,
 }
 
 /// The processes and addresses of the stack.
@@ -97,12 +85,10 @@ impl PersistentStack {
         let node = Arc::new(Node::open(&record.directory)?);
         let shipper: Vec<Daemon> = record.shipper.into_iter().map(Daemon::from_record).collect();
         let stack = Stack {
-            postgres: Server::from_record("postgres", record.postgres),
-            rabbitmq: Server::from_record("rabbitmq", record.rabbitmq),
-            object_store: Server::from_record("object-store", record.object_store),
-            opensearch: record
-                .opensearch
-                .map(|server| Ok(Server::from_record("opensearch", server))),
+            postgres: Server::from_record(record.postgres),
+            rabbitmq: Server::from_record(record.rabbitmq),
+            object_store: Server::from_record(record.object_store),
+            opensearch: record.opensearch.map(|server| Ok(Server::from_record(server))),
             directory: record.directory,
             _temporary: None,
         };
@@ -113,7 +99,7 @@ impl PersistentStack {
             .collect();
 
         // An interrupted program may have started processes that the record does not name.
-        let mut recorded: Vec<Identity> = services
+        let mut recorded: Vec<ProcessIdentity> = services
             .iter()
             .filter_map(|(_, service)| service.identity())
             .collect();
@@ -181,15 +167,12 @@ impl PersistentStack {
         if self.stack.opensearch().is_ok() {
             return Ok(());
         }
-        self.stack.opensearch = Some(match OpenSearchAccess::external_from_environment() {
-            Some(access) => Ok(Server::external("opensearch", access)),
-            None => start_opensearch(self.layout())?,
-        });
+        self.stack.opensearch = Some(start_opensearch(self.layout(), false)?);
         Ok(())
     }
 
-    fn layout(&self) -> Layout<'_> {
-        Layout {
+    fn layout(&self) -> StackLayout<'_> {
+        StackLayout {
             directory: &self.stack.directory,
             persistent: Some((&self.files.journal, &self.node)),
         }
@@ -305,7 +288,7 @@ impl PersistentStack {
         let running: Vec<StackProcess> = journal::alive(&files.journal)
             .into_iter()
             .filter(|(_, name)| !name.starts_with(journal::LOG_WRITER_PREFIX))
-            .map(|(Identity { pid, .. }, name)| StackProcess { name, pid })
+            .map(|(ProcessIdentity { pid, .. }, name)| StackProcess { name, pid })
             .collect();
         let record = files.read();
         let runs = |name: &str| running.iter().any(|process| process.name == name);

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::{ObjectStoreAccess, OpenSearchAccess, PostgresAccess, RabbitMqAccess};
 use crate::error::{Context, Error, Result};
-use crate::layout::project_root;
 use crate::process::DaemonRecord;
+use crate::project::project_root;
 use crate::server::ServerRecord;
 use crate::service::Service;
 

@@ -2,12 +2,23 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::{SHUTDOWN_LIMIT, StackProcess};
 use crate::error::{Context, Result};
 use crate::process::journal;
+
+/// How long a process may take to end.
+pub(super) const SHUTDOWN_LIMIT: Duration = Duration::from_secs(40);
+
+/// A process of the stack.
+#[derive(Debug)]
+pub struct StackProcess {
+    pub name: String,
+    /// The process id. Of a dead process: the one that it had.
+    pub pid: i32,
+}
 
 pub(super) fn remove_directory(directory: &Path) -> Result<()> {
     if directory.exists() {

@@ -6,7 +6,10 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
-use super::{Identity, Lifetime, Program, fingerprint::Fingerprint, journal, spawner};
+use super::fingerprint::Fingerprint;
+use super::identity::ProcessIdentity;
+use super::program::{Lifetime, Program};
+use super::{journal, spawner};
 use crate::error::{Context, Result};
 
 /// A process that can be started, ended in several ways, and started again.
@@ -17,7 +20,7 @@ pub struct Daemon {
     program: Program,
     /// The program's files at the start of the process.
     fingerprint: Fingerprint,
-    identity: Option<Identity>,
+    identity: Option<ProcessIdentity>,
     child: Option<Child>,
     /// The process that writes its container log, if any.
     log_writer: Option<LogWriter>,
@@ -26,7 +29,7 @@ pub struct Daemon {
 
 #[derive(Debug)]
 struct LogWriter {
-    identity: Option<Identity>,
+    identity: Option<ProcessIdentity>,
     child: Option<Child>,
 }
 
@@ -36,9 +39,9 @@ pub(crate) struct DaemonRecord {
     pub program: Program,
     #[serde(default, rename = "origin")]
     fingerprint: Fingerprint,
-    pub identity: Option<Identity>,
+    pub identity: Option<ProcessIdentity>,
     #[serde(rename = "writer")]
-    log_writer: Option<Identity>,
+    log_writer: Option<ProcessIdentity>,
 }
 
 impl Daemon {
@@ -97,7 +100,7 @@ impl Daemon {
 
     /// The process, if it was started.
     #[must_use]
-    pub fn identity(&self) -> Option<Identity> {
+    pub fn identity(&self) -> Option<ProcessIdentity> {
         self.identity
     }
 
@@ -146,10 +149,10 @@ impl Daemon {
     }
 
     /// Starts a process. If it outlives this one, adds it to the journal at once.
-    fn spawn(&self, command: Command, name: &str) -> Result<(Option<Identity>, Child)> {
+    fn spawn(&self, command: Command, name: &str) -> Result<(Option<ProcessIdentity>, Child)> {
         let child = spawner::spawn(command)
             .context(|| format!("cannot start {}", self.program.executable.display()))?;
-        let identity = Identity::from_pid(i32::try_from(child.id()).unwrap_or_default());
+        let identity = ProcessIdentity::from_pid(i32::try_from(child.id()).unwrap_or_default());
         if let (Lifetime::Detached(journal), Some(identity)) = (&self.program.lifetime, identity) {
             journal::add(journal, &identity, name)?;
         }

@@ -6,7 +6,7 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-use super::Program;
+use super::program::Program;
 
 /// Executable and sources of a program: paths, sizes in bytes, modification times in nanoseconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ fn modified_nanos(data: &Metadata) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process::{Lifetime, Output};
+    use crate::process::{Lifetime, LogDestination};
 
     #[test]
     fn a_change_of_the_executable_or_its_sources_changes_the_fingerprint() {
@@ -57,16 +57,11 @@ mod tests {
         fs::write(&executable, "1").unwrap();
         fs::create_dir(&sources).unwrap();
         fs::write(sources.join("10-tail.conf"), "1").unwrap();
+        let output = LogDestination::File(folder.path().join("out"));
+        let lifetime = Lifetime::WithParent("KILL".into());
         let program = Program {
-            name: "program".into(),
-            executable: executable.clone(),
-            arguments: Vec::new(),
-            environment: Default::default(),
-            directory: folder.path().into(),
-            output: Output::File(folder.path().join("out")),
-            account: None,
-            lifetime: Lifetime::WithParent("KILL".into()),
             sources: vec![sources.clone(), folder.path().join("fluent.conf")],
+            ..Program::new("program", executable.clone(), folder.path(), output, lifetime)
         };
 
         let mut before = Fingerprint::compute(&program);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// A process, distinct from a later one with the same pid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
+pub struct ProcessIdentity {
     pub pid: i32,
     /// Start time in clock ticks since boot (field 22 of `/proc/PID/stat`, proc(5)).
     pub started: u64,
@@ -47,7 +47,7 @@ fn read_stat(pid: i32) -> Option<Stat> {
     })
 }
 
-impl Identity {
+impl ProcessIdentity {
     /// The process that has this pid now.
     #[must_use]
     pub fn from_pid(pid: i32) -> Option<Self> {

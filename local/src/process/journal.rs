@@ -6,13 +6,13 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::Identity;
+use super::identity::ProcessIdentity;
 use crate::error::{Context, Result};
 
 /// The name prefix of log writers. A log writer ends by itself after the process whose output it writes.
 pub(crate) const LOG_WRITER_PREFIX: &str = "logs of ";
 
-pub(super) fn add(journal: &Path, identity: &Identity, name: &str) -> Result<()> {
+pub(super) fn add(journal: &Path, identity: &ProcessIdentity, name: &str) -> Result<()> {
     OpenOptions::new()
         .create(true)
         .append(true)
@@ -27,12 +27,12 @@ pub(super) fn add(journal: &Path, identity: &Identity, name: &str) -> Result<()>
 }
 
 /// The processes that still run, with their names, in the order of their start.
-pub(crate) fn alive(journal: &Path) -> Vec<(Identity, String)> {
+pub(crate) fn alive(journal: &Path) -> Vec<(ProcessIdentity, String)> {
     let text = fs::read_to_string(journal).unwrap_or_default();
     text.lines()
         .filter_map(|line| {
             let mut parts = line.splitn(4, ' ');
-            let identity = Identity {
+            let identity = ProcessIdentity {
                 pid: parts.next()?.parse().ok()?,
                 started: parts.next()?.parse().ok()?,
                 boot: parts.next()?.parse().ok()?,

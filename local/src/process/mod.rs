@@ -1,5 +1,6 @@
 //! Starts, supervises and ends processes.
 
+mod account;
 mod daemon;
 mod fingerprint;
 mod identity;
@@ -9,10 +10,11 @@ mod program;
 mod spawner;
 mod termination;
 
+pub use account::Account;
+pub(crate) use account::{create_private_directory, is_root, set_owner};
 pub use daemon::Daemon;
 pub(crate) use daemon::{DaemonRecord, tail};
-pub use identity::Identity;
+pub use identity::ProcessIdentity;
 pub(crate) use output::ContainerLog;
-pub use output::Output;
-pub use program::{Account, Lifetime, Program, program};
-pub(crate) use program::{find_on_path, local_program};
+pub use output::LogDestination;
+pub use program::{Lifetime, Program};

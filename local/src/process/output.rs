@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::node::log_writer::{Limits, Stream, read_output};
+use crate::container_log::{Limits, Stream, read_output};
 
 /// The destination of a program's standard output and error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Output {
+pub enum LogDestination {
     /// Both are appended to this file.
     File(PathBuf),
     /// A container log in the kubelet's format.
@@ -49,7 +49,7 @@ impl ContainerLog {
     }
 }
 
-impl Output {
+impl LogDestination {
     /// The file, or the folder of the container log.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -11,8 +11,10 @@ use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
-use super::Output;
+use super::account::Account;
+use super::output::LogDestination;
 use crate::error::{Context, Error, Result};
+use crate::project::{local_program, system_program};
 
 /// Whether a process outlives its parent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,14 +23,6 @@ pub enum Lifetime {
     WithParent(String),
     /// It runs on in its own session. Its identity is added to this journal at its start.
     Detached(PathBuf),
-}
-
-/// The operating system account of a process.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Account {
-    pub name: String,
-    pub user: u32,
-    pub group: u32,
 }
 
 /// A program with everything that is needed to start it. It gets exactly `environment` and PATH, and no other variable of
@@ -42,7 +36,7 @@ pub struct Program {
     pub environment: BTreeMap<String, String>,
     /// The working directory.
     pub directory: PathBuf,
-    pub output: Output,
+    pub output: LogDestination,
     /// Another account, if this process is root and the program does not run as root.
     pub account: Option<Account>,
     pub lifetime: Lifetime,
@@ -52,6 +46,27 @@ pub struct Program {
 }
 
 impl Program {
+    /// A program without arguments and variables, under this process's account.
+    pub(crate) fn new(
+        name: &str,
+        executable: PathBuf,
+        directory: &Path,
+        output: LogDestination,
+        lifetime: Lifetime,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            executable,
+            arguments: Vec::new(),
+            environment: BTreeMap::new(),
+            directory: directory.into(),
+            output,
+            account: None,
+            lifetime,
+            sources: Vec::new(),
+        }
+    }
+
     /// The command that starts this program, and the log writer's command if the output is a container log. All wrappers
     /// `exec`, so the pid stays the same.
     pub(super) fn command(&self) -> Result<(Command, Option<Command>)> {
@@ -60,22 +75,16 @@ impl Program {
         match &self.lifetime {
             Lifetime::WithParent(signal) => {
                 new_process_group = true;
-                wrapped.extend([
-                    tool("setpriv", "util-linux")?,
-                    "--pdeathsig".into(),
-                    signal.clone(),
-                ]);
+                wrapped.extend([util_linux("setpriv")?, "--pdeathsig".into(), signal.clone()]);
             }
             // setsid(1) forks if it leads a process group, so it must not get one here.
-            Lifetime::Detached(_) => wrapped.push(tool("setsid", "util-linux")?),
+            Lifetime::Detached(_) => wrapped.push(util_linux("setsid")?),
         }
         if let Some(account) = &self.account {
             if matches!(self.lifetime, Lifetime::Detached(_)) {
-                wrapped.push(tool("setpriv", "util-linux")?);
+                wrapped.push(util_linux("setpriv")?);
             }
-            wrapped.push(format!("--reuid={}", account.user));
-            wrapped.push(format!("--regid={}", account.group));
-            wrapped.push("--init-groups".into());
+            wrapped.extend(account.setpriv_arguments());
         }
         let (stdout, stderr, log_writer) = self.open_output()?;
 
@@ -107,17 +116,17 @@ impl Program {
     /// Standard output and error, and the command of the log writer.
     fn open_output(&self) -> Result<(Stdio, Stdio, Option<Command>)> {
         let container = match &self.output {
-            Output::File(path) => {
+            LogDestination::File(path) => {
                 let log = open_append(path)?;
                 let stderr = log.try_clone().context(|| "cannot share a log file".into())?;
                 return Ok((log.into(), stderr.into(), None));
             }
-            Output::Container(container) => container,
+            LogDestination::Container(container) => container,
         };
         let pipe = || io::pipe().context(|| "cannot create a pipe".into());
         let ((stdout_reader, stdout), (stderr_reader, stderr)) = (pipe()?, pipe()?);
         // The log writer outlives this process. It ends when the program has closed its pipes.
-        let mut log_writer = Command::new(tool("setsid", "util-linux")?);
+        let mut log_writer = Command::new(util_linux("setsid")?);
         log_writer
             .arg(local_program()?)
             .args(container.arguments())
@@ -138,59 +147,6 @@ fn open_append(path: &Path) -> Result<File> {
         .context(|| format!("cannot write {}", path.display()))
 }
 
-/// Set by `local exec`: the path of `local`, for tests of crates whose build does not include it.
-const LOCAL_PROGRAM: &str = "LOCAL_PROGRAM";
-
-/// The program `local`.
-pub(crate) fn local_program() -> Result<PathBuf> {
-    match env::var_os(LOCAL_PROGRAM) {
-        Some(path) => Ok(path.into()),
-        None => program("local"),
-    }
-}
-
-fn tool(name: &str, package: &'static str) -> Result<String> {
-    find_on_path(name)
-        .map(|path| path.display().to_string())
-        .ok_or_else(|| Error::MissingProgram {
-            program: name.into(),
-            package,
-        })
-}
-
-/// The first file with this name on PATH, or in Debian's directories that only root has on PATH.
-pub(crate) fn find_on_path(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/sbin".into(), "/usr/bin".into()])
-        .map(|directory| directory.join(name))
-        .find(|candidate| candidate.is_file())
-}
-
-/// A program of this workspace: in the running program's folder, or for a test one folder up.
-///
-/// # Errors
-/// [`Error::NotBuilt`] when it does not exist.
-pub fn program(name: &str) -> Result<PathBuf> {
-    let executable = env::current_exe().context(|| "cannot find the path of this program".into())?;
-    let folder = executable.parent().unwrap_or(Path::new("/"));
-    let folder = if folder.ends_with("deps") {
-        folder.parent().unwrap_or(folder)
-    } else {
-        folder
-    };
-    let path = folder.join(name);
-    if path.is_file() {
-        return Ok(path);
-    }
-    let release = if folder.ends_with("release") {
-        " --release"
-    } else {
-        ""
-    };
-    Err(Error::NotBuilt {
-        program: name.into(),
-        looked_in: folder.into(),
-        command: format!("cargo build{release} -p {name}"),
-    })
+fn util_linux(name: &str) -> Result<String> {
+    system_program(name, "util-linux").map(|path| path.display().to_string())
 }

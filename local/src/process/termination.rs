@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::Identity;
+use super::identity::ProcessIdentity;
 use crate::error::{Error, Result};
 
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
@@ -14,7 +14,7 @@ const KILL_LIMIT: Duration = Duration::from_secs(10);
 /// How long the descendants of an ended process may take to end by themselves.
 const ORPHAN_LIMIT: Duration = Duration::from_secs(2);
 
-impl Identity {
+impl ProcessIdentity {
     /// Sends a signal to the process and its descendants. SIGSTOP first, so that no new child appears meanwhile.
     pub(super) fn signal_tree(&self, signal: Signal) {
         if !self.alive() {

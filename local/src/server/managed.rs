@@ -4,39 +4,23 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{object_store, opensearch, postgres, rabbitmq};
-use crate::access::{ObjectStoreAccess, OpenSearchAccess, PostgresAccess, RabbitMqAccess};
+use crate::access::Access;
 use crate::error::{Error, Result};
-use crate::process::{Daemon, DaemonRecord, Identity, Program, tail};
+use crate::process::{Daemon, DaemonRecord, ProcessIdentity, Program, tail};
 
 /// How long a server may take to become ready. A loaded machine with two cores needs half a minute for RabbitMQ.
 const START_LIMIT: Duration = Duration::from_secs(180);
 /// How long a server may take to shut down.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(20);
 
-/// A request that succeeds when the server is ready.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Probe {
-    /// `SELECT 1`.
-    Postgres(PostgresAccess),
-    /// An AMQP handshake.
-    RabbitMq(RabbitMqAccess),
-    /// `ListBuckets`.
-    ObjectStore(ObjectStoreAccess),
-    /// The cluster's health.
-    OpenSearch(OpenSearchAccess),
-}
-
 /// A managed server in the record of the persistent stack.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct ManagedServerRecord {
     /// In the order of their start.
     pub processes: Vec<DaemonRecord>,
-    pub probe: Probe,
     /// The server's log file, if it writes one.
     pub log: Option<PathBuf>,
 }
@@ -46,15 +30,13 @@ pub(crate) struct ManagedServerRecord {
 pub(crate) struct ManagedServer {
     /// The server is the last one. Processes that it needs come first.
     daemons: Vec<Daemon>,
-    probe: Probe,
     log: Option<PathBuf>,
 }
 
 impl ManagedServer {
-    pub(super) fn new(programs: Vec<Program>, probe: Probe, log: Option<PathBuf>) -> Self {
+    pub(super) fn new(programs: Vec<Program>, log: Option<PathBuf>) -> Self {
         Self {
             daemons: programs.into_iter().map(Daemon::new).collect(),
-            probe,
             log,
         }
     }
@@ -63,7 +45,6 @@ impl ManagedServer {
         let daemons = record.processes.into_iter().map(Daemon::from_record).collect();
         Self {
             daemons,
-            probe: record.probe,
             log: record.log,
         }
     }
@@ -71,7 +52,6 @@ impl ManagedServer {
     pub(crate) fn record(&self) -> ManagedServerRecord {
         ManagedServerRecord {
             processes: self.daemons.iter().map(Daemon::record).collect(),
-            probe: self.probe.clone(),
             log: self.log.clone(),
         }
     }
@@ -84,7 +64,7 @@ impl ManagedServer {
         self.daemons.iter().all(Daemon::is_healthy)
     }
 
-    pub(crate) fn identities(&self) -> Vec<Identity> {
+    pub(crate) fn identities(&self) -> Vec<ProcessIdentity> {
         self.daemons.iter().filter_map(Daemon::identity).collect()
     }
 
@@ -94,15 +74,15 @@ impl ManagedServer {
     }
 
     /// Starts the processes that do not run, and waits until the server is ready.
-    pub(crate) async fn start(&mut self) -> Result<()> {
+    pub(crate) async fn start(&mut self, access: &impl Access) -> Result<()> {
         self.launch()?;
-        self.ready().await
+        self.ready(access).await
     }
 
-    pub(crate) async fn ready(&self) -> Result<()> {
+    pub(crate) async fn ready(&self, access: &impl Access) -> Result<()> {
         let deadline = Instant::now() + START_LIMIT;
         loop {
-            let reason = match timeout(Duration::from_secs(5), self.probe.send()).await {
+            let reason = match timeout(Duration::from_secs(5), access.probe()).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(reason)) => reason,
                 Err(_) => "no answer within 5 s".into(),
@@ -135,17 +115,11 @@ impl ManagedServer {
         self.daemons.iter_mut().rev().try_for_each(Daemon::kill)
     }
 
-    pub(crate) fn stop(&mut self) -> Result<()> {
-        // SIGINT is PostgreSQL's fast shutdown: it ends sessions and writes all data.
-        let signal = if matches!(self.probe, Probe::Postgres(_)) {
-            Signal::SIGINT
-        } else {
-            Signal::SIGTERM
-        };
+    pub(crate) fn stop<A: Access>(&mut self) -> Result<()> {
         self.daemons
             .iter_mut()
             .rev()
-            .try_for_each(|daemon| daemon.stop(signal, SHUTDOWN_LIMIT))
+            .try_for_each(|daemon| daemon.stop(A::SHUTDOWN_SIGNAL, SHUTDOWN_LIMIT))
     }
 
     pub(crate) fn pause(&self) {
@@ -161,16 +135,5 @@ impl Drop for ManagedServer {
     fn drop(&mut self) {
         // From the back, because the server must end before the processes that it needs.
         while self.daemons.pop().is_some() {}
-    }
-}
-
-impl Probe {
-    async fn send(&self) -> std::result::Result<(), String> {
-        match self {
-            Self::Postgres(access) => postgres::probe(access).await,
-            Self::RabbitMq(access) => rabbitmq::probe(access).await,
-            Self::ObjectStore(access) => object_store::probe(access).await,
-            Self::OpenSearch(access) => opensearch::probe(access).await,
-        }
     }
 }

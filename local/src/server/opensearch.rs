@@ -2,20 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use nix::unistd::{Uid, User};
 use schema::component;
 
-use super::managed::{ManagedServer, Probe};
+use super::handle::Server;
+use super::managed::ManagedServer;
 use crate::access::OpenSearchAccess;
 use crate::error::{Context, Error, Result};
-use crate::layout::{Layout, is_reachable, project_root};
+use crate::layout::{StackLayout, is_reachable};
 use crate::ports;
-use crate::process::{Account, Program, find_on_path};
+use crate::process::{Account, Program, create_private_directory, is_root, set_owner};
+use crate::project::{find_on_path, project_root};
 
 /// Where `local/install` puts OpenSearch in the project.
 const INSTALLED_HOME: &str = ".local/opensearch/3.6.0";
@@ -34,40 +33,36 @@ const HEAP: &str = "512m";
 
 /// An installed OpenSearch and its JDK.
 #[derive(Debug)]
-pub(crate) struct Installation {
+struct Installation {
     home: PathBuf,
     java: PathBuf,
 }
 
 /// Why this machine cannot run OpenSearch. This is not an error.
-#[derive(Debug)]
-pub(crate) struct Unavailable(pub String);
+pub(crate) type Unavailable = String;
 
 /// Finds the server and a JDK.
-///
-/// # Errors
-/// [`Error::NotInstalled`] when the machine could run OpenSearch and it is not installation.
-pub(crate) fn find() -> Result<std::result::Result<Installation, Unavailable>> {
+fn find() -> Result<std::result::Result<Installation, Unavailable>> {
     let Some(java) = find_java() else {
-        return Ok(Err(Unavailable(format!(
+        return Ok(Err(format!(
             "OpenSearch cannot run on this machine: there is no JDK {MIN_JAVA} or newer (in {JAVA_VARIABLE}, JAVA_HOME, /usr/lib/jvm)"
-        ))));
+        )));
     };
     let home = env::var_os(HOME_VARIABLE).map_or_else(|| project_root().join(INSTALLED_HOME), PathBuf::from);
     if !home.join("bin/opensearch").is_file() {
         return if find_on_path("mvn").is_some() || env::var_os(HOME_VARIABLE).is_some() {
             Err(Error::NotInstalled { looked_in: home })
         } else {
-            Ok(Err(Unavailable(
+            Ok(Err(
                 "OpenSearch is not installed: `local/install` needs Maven (mvn) to fetch it".into(),
-            )))
+            ))
         };
     }
     if !is_reachable(&home) {
-        return Ok(Err(Unavailable(format!(
+        return Ok(Err(format!(
             "OpenSearch cannot run as root, and the account `nobody` cannot reach {}",
             home.display()
-        ))));
+        )));
     }
     Ok(Ok(Installation { home, java }))
 }
@@ -102,39 +97,29 @@ fn find_java() -> Option<PathBuf> {
 
 /// OpenSearch does not run as root. The account `nobody` exists on every Debian; other accounts cannot read its data directory.
 fn account() -> Result<Option<Account>> {
-    if !Uid::effective().is_root() {
+    if !is_root() {
         return Ok(None);
     }
-    let user = User::from_name("nobody")
-        .ok()
-        .flatten()
-        .ok_or_else(|| Error::request("cannot start OpenSearch", "there is no account `nobody`"))?;
-    Ok(Some(Account {
-        name: user.name,
-        user: user.uid.as_raw(),
-        group: user.gid.as_raw(),
-    }))
+    Account::find("nobody")
+        .map(Some)
+        .ok_or_else(|| Error::request("cannot start OpenSearch", "the account `nobody` does not exist"))
 }
 
-/// Starts a node without waiting. It needs half a minute until it answers.
+/// Starts a node without waiting, or returns why this machine cannot run it. It needs half a minute until it answers.
+///
+/// # Errors
+/// [`Error::NotInstalled`] when the machine could run OpenSearch and it is not installed.
 pub(crate) fn launch(
-    installation: &Installation,
-    layout: Layout<'_>,
-) -> Result<(OpenSearchAccess, ManagedServer)> {
+    layout: StackLayout<'_>,
+) -> Result<std::result::Result<Server<OpenSearchAccess>, Unavailable>> {
+    let installation = match find()? {
+        Ok(installation) => installation,
+        Err(unavailable) => return Ok(Err(unavailable)),
+    };
     let home = layout.directory.join("opensearch");
     let account = account()?;
-    let set_owner = |path: &Path, mode: u32| {
-        fs::set_permissions(path, Permissions::from_mode(mode))
-            .and_then(|()| match &account {
-                Some(account) => chown(path, Some(account.user), Some(account.group)),
-                None => Ok(()),
-            })
-            .context(|| format!("cannot change the owner of {}", path.display()))
-    };
     for folder in ["", "config", "data", "logs", "tmp"] {
-        let path = home.join(folder);
-        fs::create_dir_all(&path).context(|| format!("cannot create {}", path.display()))?;
-        set_owner(&path, 0o700)?;
+        create_private_directory(&home.join(folder), account.as_ref())?;
     }
     let port = ports::free()?;
     let access = OpenSearchAccess {
@@ -152,14 +137,13 @@ pub(crate) fn launch(
     ] {
         let path = home.join("config").join(name);
         fs::write(&path, text).context(|| format!("cannot write {}", path.display()))?;
-        set_owner(&path, 0o600)?;
+        set_owner(&path, 0o600, account.as_ref())?;
     }
 
     let path = |path: &Path| path.display().to_string();
+    let output = layout.output(component::OPENSEARCH, "opensearch.out")?;
+    let executable = installation.home.join("bin/opensearch");
     let program = Program {
-        name: "OpenSearch".into(),
-        executable: installation.home.join("bin/opensearch"),
-        arguments: Vec::new(),
         environment: BTreeMap::from([
             ("OPENSEARCH_JAVA_HOME".into(), path(&installation.java)),
             ("JAVA_HOME".into(), path(&installation.java)),
@@ -167,15 +151,12 @@ pub(crate) fn launch(
             ("OPENSEARCH_TMPDIR".into(), path(&home.join("tmp"))),
             ("LC_ALL".into(), "C.UTF-8".into()),
         ]),
-        directory: home,
-        output: layout.output(component::OPENSEARCH, "opensearch.out")?,
         account,
-        lifetime: layout.lifetime("KILL"),
-        sources: Vec::new(),
+        ..Program::new("OpenSearch", executable, &home, output, layout.lifetime("KILL"))
     };
-    let mut server = ManagedServer::new(vec![program], Probe::OpenSearch(access.clone()), None);
+    let mut server = ManagedServer::new(vec![program], None);
     server.launch()?;
-    Ok((access, server))
+    Ok(Ok(Server::managed(access, server)))
 }
 
 /// Memory mapping is off, since `vm.max_map_count` may be too low. The disk threshold is off, since a developer's disk is
@@ -235,25 +216,6 @@ appender.console.layout.pattern = [%d{ISO8601}][%-5p][%-25c{1.}] [%node_name]%ma
 rootLogger.level = info
 rootLogger.appenderRef.console.ref = console
 ";
-
-pub(crate) async fn probe(access: &OpenSearchAccess) -> std::result::Result<(), String> {
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(5))
-        .build()
-        .map_err(|error| error.to_string())?;
-    // A successful answer means that the cluster has a manager and its indices are usable.
-    let mut request = client.get(format!("{}/_cluster/health", access.url));
-    if let Some(username) = &access.username {
-        request = request.basic_auth(username, access.password.as_deref());
-    }
-    let response = request.send().await.map_err(|error| error.to_string())?;
-    if response.status().is_success() {
-        Ok(())
-    } else {
-        Err(response.status().to_string())
-    }
-}
 
 #[cfg(test)]
 mod tests {

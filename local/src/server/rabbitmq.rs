@@ -2,22 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use reqwest::{Method, StatusCode};
 use schema::component;
-use serde_json::Value;
-use tokio::time::timeout;
 
-use super::definitions;
-use super::managed::{ManagedServer, Probe};
-use crate::access::{Environment, RabbitMqAccess};
+use super::handle::Server;
+use super::managed::ManagedServer;
+use crate::access::{Environment, RabbitMqAccess, definitions_with_user};
 use crate::error::{Context, Error, Result};
-use crate::layout::Layout;
-use crate::process::{Output, Program, find_on_path};
+use crate::layout::StackLayout;
+use crate::process::{LogDestination, Program, create_private_directory};
+use crate::project::system_program;
 use crate::{ports, secret};
 
 /// The script behind Debian's wrapper in PATH. The wrapper needs root and the system's directories.
@@ -27,20 +23,18 @@ const DEBIAN_SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 const SERVER_VARIABLE: &str = "LOCAL_RABBITMQ_SERVER";
 
 /// Starts a node.
-pub(crate) async fn start(layout: Layout<'_>) -> Result<(RabbitMqAccess, ManagedServer)> {
-    let server = env::var_os(SERVER_VARIABLE).map_or_else(|| PathBuf::from(DEBIAN_SERVER), PathBuf::from);
-    let missing = |program: String| Error::MissingProgram {
-        program,
-        package: "rabbitmq-server",
-    };
-    if !server.is_file() {
-        return Err(missing(server.display().to_string()));
+pub(crate) async fn start(layout: StackLayout<'_>) -> Result<Server<RabbitMqAccess>> {
+    const PACKAGE: &str = "rabbitmq-server";
+    let executable = env::var_os(SERVER_VARIABLE).map_or_else(|| PathBuf::from(DEBIAN_SERVER), PathBuf::from);
+    if !executable.is_file() {
+        return Err(Error::MissingProgram {
+            program: executable.display().to_string(),
+            package: PACKAGE,
+        });
     }
-    let epmd = find_on_path("epmd").ok_or_else(|| missing("epmd".into()))?;
+    let epmd = system_program("epmd", PACKAGE)?;
     let home = layout.directory.join("rabbitmq");
-    fs::create_dir_all(&home).context(|| format!("cannot create {}", home.display()))?;
-    fs::set_permissions(&home, Permissions::from_mode(0o700))
-        .context(|| "cannot set the permissions of a directory".into())?;
+    create_private_directory(&home, None)?;
 
     let management = ports::free()?;
     let access = RabbitMqAccess {
@@ -51,53 +45,44 @@ pub(crate) async fn start(layout: Layout<'_>) -> Result<(RabbitMqAccess, Managed
         vhost: "/".into(),
         management: Some(format!("http://127.0.0.1:{management}")),
     };
-    let write = |name: &str, text: &str| {
+    let definitions = definitions_with_user(&access.username, &access.password, &access.vhost)?;
+    for (name, text) in [
+        ("definitions.json", definitions.to_string()),
+        (
+            "rabbitmq.conf",
+            settings(&home, access.port, management, layout.logs_to_stdout()),
+        ),
+        ("enabled_plugins", "[rabbitmq_management].\n".into()),
+        ("rabbitmq-env.conf", String::new()),
+    ] {
         let path = home.join(name);
-        fs::write(&path, text).context(|| format!("cannot write {}", path.display()))
-    };
-    write("definitions.json", &definitions::with_user(&access)?.to_string())?;
-    write(
-        "rabbitmq.conf",
-        &settings(&home, access.port, management, layout.logs_to_stdout()),
-    )?;
-    write("enabled_plugins", "[rabbitmq_management].\n")?;
-    write("rabbitmq-env.conf", "")?;
+        fs::write(&path, text).context(|| format!("cannot write {}", path.display()))?;
+    }
 
     let environment = environment(&home)?;
-    let lifetime = layout.lifetime("KILL");
     let epmd_port = environment.get("ERL_EPMD_PORT").cloned().unwrap_or_default();
     let program = |name: &str, executable, arguments, output| Program {
-        name: name.into(),
-        executable,
         arguments,
         environment: environment.clone(),
-        directory: home.clone(),
-        output,
-        account: None,
-        lifetime: lifetime.clone(),
-        sources: Vec::new(),
+        ..Program::new(name, executable, &home, output, layout.lifetime("KILL"))
     };
     let programs = vec![
         program(
             "epmd",
             epmd,
             vec!["-port".into(), epmd_port, "-address".into(), "127.0.0.1".into()],
-            Output::File(layout.directory.join("epmd.out")),
+            LogDestination::File(layout.directory.join("epmd.out")),
         ),
         program(
             "RabbitMQ",
-            server,
+            executable,
             Vec::new(),
             layout.output(component::RABBITMQ, "rabbitmq.out")?,
         ),
     ];
-    let mut server = ManagedServer::new(
-        programs,
-        Probe::RabbitMq(access.clone()),
-        layout.log_file(home.join("log/rabbitmq.log")),
-    );
-    server.start().await?;
-    Ok((access, server))
+    let mut server = ManagedServer::new(programs, layout.log_file(home.join("log/rabbitmq.log")));
+    server.start(&access).await?;
+    Ok(Server::managed(access, server))
 }
 
 /// `consumer_timeout` is today's default, fixed here against changes in later versions.
@@ -158,75 +143,4 @@ fn environment(home: &Path) -> Result<Environment> {
                 .into(),
         ),
     ]))
-}
-
-pub(super) async fn probe(access: &RabbitMqAccess) -> std::result::Result<(), String> {
-    let properties = lapin::ConnectionProperties::default().with_connection_name("local".into());
-    let connection = lapin::Connection::connect(&access.url(), properties)
-        .await
-        .map_err(|error| error.to_string())?;
-    connection
-        .close(200, "ready".into())
-        .await
-        .map_err(|error| error.to_string())?;
-    if access.management.is_some() {
-        management(access, Method::GET, "/api/whoami", None)
-            .await
-            .map_err(|error| error.to_string())?;
-    }
-    Ok(())
-}
-
-/// Checks that an external server answers.
-pub(crate) async fn check_external(access: &RabbitMqAccess) -> Result<()> {
-    let what = || format!("cannot use RabbitMQ at {}:{}", access.host, access.port);
-    timeout(Duration::from_secs(20), probe(access))
-        .await
-        .unwrap_or_else(|_| Err("no answer within 20 s".into()))
-        .map_err(|error| Error::request(what(), error))
-}
-
-/// Sends a request to the management API. The caller must percent-encode `path`. A 404 for DELETE counts as success.
-///
-/// # Errors
-/// When the API is not available or does not answer with success.
-pub(crate) async fn management(
-    access: &RabbitMqAccess,
-    method: Method,
-    path: &str,
-    body: Option<&Value>,
-) -> Result<Value> {
-    let what = || format!("RabbitMQ management {method} {path}");
-    let base = access
-        .management
-        .as_deref()
-        .ok_or_else(|| Error::request(what(), "RABBITMQ_MANAGEMENT is not set"))?;
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(30))
-        .build()
-        .map_err(|error| Error::request(what(), error))?;
-    let mut request = client
-        .request(method.clone(), format!("{base}{path}"))
-        .basic_auth(&access.username, Some(&access.password));
-    if let Some(body) = body {
-        request = request.json(body);
-    }
-    let response = request
-        .send()
-        .await
-        .map_err(|error| Error::request(what(), error))?;
-    let status = response.status();
-    let bytes = response
-        .bytes()
-        .await
-        .map_err(|error| Error::request(what(), error))?;
-    let already_deleted = method == Method::DELETE && status == StatusCode::NOT_FOUND;
-    if !status.is_success() && !already_deleted {
-        return Err(Error::request(
-            what(),
-            format!("{status} {}", String::from_utf8_lossy(&bytes)),
-        ));
-    }
-    Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null))
 }

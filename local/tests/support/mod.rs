@@ -13,9 +13,9 @@ use aws_sdk_s3::primitives::ByteStream;
 use local::ObjectStoreAccess;
 
 /// An S3 client.
-pub struct Store(Client);
+pub struct S3Store(Client);
 
-impl Store {
+impl S3Store {
     pub fn new(access: &ObjectStoreAccess) -> Self {
         let credentials = Credentials::new(
             &access.access_key_id,

@@ -1,17 +1,21 @@
-//! Measures how fast logq reads files completely, filters and counts; compares with `grep -c` and `jq` if installed.
+//! Measures how fast logq reads files completely, filters and counts; compares with `grep -c`, `jq` and `hl` if
+//! installed.
 //!
 //! `cargo bench -p logq --bench files -- [--json FILE] [--bytes NUMBER] [--folder FOLDER] [--rounds NUMBER]` writes
-//! lines in the formats of our programs (default 1 GB) into a temporary file in the folder. It prints a table and
-//! writes the same numbers as JSON. Each round measures every case once, so that other load affects all cases; the
-//! medians count.
+//! lines in the formats of our programs (default 1 GB) into a temporary file in the folder, then a tenth of that in
+//! each of several formats of other programs. It prints a table for each file and writes the same numbers as JSON.
+//! Each round measures every case once, so that other load affects all cases; the medians count. `BASELINE_LOGQ` names
+//! another build of logq: its CPU time stands beside, with the ratio.
 
 #![allow(clippy::panic, reason = "a benchmark fails with a panic")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
+#[path = "support/case_times.rs"]
+mod case_times;
+#[path = "support/foreign.rs"]
+mod foreign;
 #[path = "support/lines.rs"]
 mod lines;
-#[path = "support/row.rs"]
-mod row;
 
 use std::{
     error::Error,
@@ -22,8 +26,11 @@ use std::{
     time::Instant,
 };
 
-use nix::sys::resource::{UsageWho, getrusage};
-use row::Row;
+use case_times::CaseTimes;
+use nix::sys::{
+    resource::{UsageWho, getrusage},
+    time::{TimeVal, TimeValLike},
+};
 use serde_json::json;
 
 /// Cases and their arguments.
@@ -45,17 +52,29 @@ const LOGQ: [(&str, &[&str]); 12] = [
     ("any case", &["--grep", "(?i)POOL Timed"]),
 ];
 
-/// Other programs for comparison.
-const OTHERS: [(&str, &[&str]); 2] = [
-    ("grep", &["-c", lines::RARE]),
-    ("jq", &["-c", "select(.level == \"warn\" or .level == \"error\")"]),
+/// Other programs for comparison. `hl` gets the conditions of the cases with these names.
+const OTHERS: [(&str, &str, &[&str]); 5] = [
+    ("hl", "hl", &["-P"]),
+    ("hl, level", "hl", &["-P", "-l", "warn"]),
+    ("hl, field", "hl", &["-P", "-f", FIELD]),
+    ("grep", "grep", &["-c", lines::RARE]),
+    (
+        "jq",
+        "jq",
+        &["-c", "select(.level == \"warn\" or .level == \"error\")"],
+    ),
 ];
 
-struct Arguments {
+/// Stands for the condition of the case `field`.
+const FIELD: &str = "FIELD";
+
+struct BenchArguments {
     json: Option<PathBuf>,
     bytes: u64,
     folder: PathBuf,
     rounds: usize,
+    /// Another build of logq, measured in turns.
+    baseline: Option<PathBuf>,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -64,7 +83,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .suffix(".jsonl")
         .tempfile_in(&arguments.folder)?;
     let mut out = BufWriter::new(file.as_file());
-    let mut lines = lines::Lines::new();
+    let mut lines = lines::LineGenerator::new();
     let mut bytes = 0;
     while bytes < arguments.bytes {
         let line = lines.next_line();
@@ -74,70 +93,133 @@ fn main() -> Result<(), Box<dyn Error>> {
     out.flush()?;
     drop(out);
 
-    let mut rows: Vec<Row> = LOGQ.iter().map(|(name, _)| Row::new(name)).collect();
-    let mut memory = 0;
-    for _ in 0..arguments.rounds {
-        for (row, (_, options)) in rows.iter_mut().zip(LOGQ) {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
-            row.seconds.push(seconds(command.args(options), file.path())?);
-        }
-        if memory == 0 {
-            // In KiB: the maximum of all children so far.
-            memory = getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss();
-        }
-        for (program, options) in OTHERS {
-            let Ok(seconds) = seconds(Command::new(program).args(options), file.path()) else {
-                continue;
-            };
-            match rows.iter_mut().find(|row| row.name == program) {
-                Some(row) => row.seconds.push(seconds),
-                None => rows.push(Row {
-                    seconds: vec![seconds],
-                    ..Row::new(program)
-                }),
-            }
-        }
+    let (rows, memory) = measure(&LOGQ, "photo.id=777", file.path(), &arguments)?;
+    table("of 1 file", &rows, bytes, memory);
+    drop(file);
+    let mut shapes = Vec::new();
+    for shape in foreign::SHAPES {
+        let lines = shape.lines(usize::try_from(arguments.bytes / 10)?);
+        let mut file = tempfile::Builder::new()
+            .suffix(".jsonl")
+            .tempfile_in(&arguments.folder)?;
+        file.write_all(lines.as_bytes())?;
+        let options = ["-f", shape.condition];
+        let cases: [(&str, &[&str]); 3] = [
+            ("whole", &[]),
+            ("level", &["--level", "warn"]),
+            ("field", &options),
+        ];
+        // logq keeps the members of other programs in `fields`, hl does not.
+        let condition = shape.condition.trim_start_matches("fields.");
+        let (rows, memory) = measure(&cases, condition, file.path(), &arguments)?;
+        table(shape.name, &rows, lines.len() as u64, memory);
+        shapes.push(json!({ "shape": shape.name, "bytes": lines.len(), "rows": figures(&rows) }));
     }
-    table(&rows, bytes, memory);
     if let Some(path) = arguments.json {
-        let measured =
-            |row: &Row| json!({ "name": row.name, "seconds": row.seconds, "median": row.median() });
         let figures = json!({
-            "bytes": bytes, "peak_kib": memory, "rows": rows.iter().map(measured).collect::<Vec<_>>(),
+            "bytes": bytes, "peak_kib": memory, "rows": figures(&rows), "foreign": shapes,
         });
         fs::write(path, serde_json::to_vec_pretty(&figures)?)?;
     }
     Ok(())
 }
 
-/// Runs a program and returns the time. Discards its output, except for grep, which stops early if its output is
-/// `/dev/null`.
-fn seconds(command: &mut Command, file: &Path) -> Result<f64, Box<dyn Error>> {
+fn figures(rows: &[CaseTimes]) -> Vec<serde_json::Value> {
+    let measured = |row: &CaseTimes| {
+        json!({
+            "name": row.name, "seconds": row.seconds, "median": row.median(), "cpu_seconds": row.median_cpu(),
+            "baseline_cpu_seconds": row.median_baseline_cpu(),
+        })
+    };
+    rows.iter().map(measured).collect()
+}
+
+/// Measures logq's cases and the other programs; also returns the peak memory in KiB. `condition`: of hl's case `field`.
+fn measure(
+    cases: &[(&'static str, &[&str])],
+    condition: &str,
+    file: &Path,
+    arguments: &BenchArguments,
+) -> Result<(Vec<CaseTimes>, i64), Box<dyn Error>> {
+    let mut rows: Vec<CaseTimes> = cases.iter().map(|(name, _)| CaseTimes::new(name)).collect();
+    let mut memory = 0;
+    for _ in 0..arguments.rounds {
+        for (row, (_, options)) in rows.iter_mut().zip(cases) {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
+            let (seconds, cpu) = seconds(command.args(*options), file)?;
+            row.seconds.push(seconds);
+            row.cpu.push(cpu);
+            if let Some(baseline) = &arguments.baseline {
+                let (_, cpu) = self::seconds(Command::new(baseline).args(*options), file)?;
+                row.baseline_cpu.push(cpu);
+            }
+        }
+        if memory == 0 {
+            // In KiB: the maximum of all children so far.
+            memory = getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss();
+        }
+        for (name, program, options) in OTHERS {
+            let options = options
+                .iter()
+                .map(|option| if *option == FIELD { condition } else { option });
+            let Ok((seconds, cpu)) = seconds(Command::new(program).args(options), file) else {
+                continue;
+            };
+            if rows.iter().all(|row| row.name != name) {
+                rows.push(CaseTimes::new(name));
+            }
+            if let Some(row) = rows.iter_mut().find(|row| row.name == name) {
+                row.seconds.push(seconds);
+                row.cpu.push(cpu);
+            }
+        }
+    }
+    Ok((rows, memory))
+}
+
+/// The CPU time of all ended children in seconds.
+fn children_cpu() -> Result<f64, Box<dyn Error>> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let seconds = |time: TimeVal| time.num_microseconds() as f64 / 1e6;
+    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
+}
+
+/// Runs a program; returns the elapsed time and its CPU time. Discards its output, except for grep, which stops early if
+/// its output is `/dev/null`.
+fn seconds(command: &mut Command, file: &Path) -> Result<(f64, f64), Box<dyn Error>> {
     let is_grep = command.get_program() == "grep";
     let out = if is_grep { Stdio::piped() } else { Stdio::null() };
     command.arg(file).stdout(out).stderr(Stdio::inherit());
+    let cpu = children_cpu()?;
     let begin = Instant::now();
     let output = command.output()?;
     let seconds = begin.elapsed().as_secs_f64();
     if output.status.code().is_none_or(|code| code > 1) {
         return Err(format!("{command:?}: {}", output.status).into());
     }
-    Ok(seconds)
+    Ok((seconds, children_cpu()? - cpu))
 }
 
-fn table(rows: &[Row], bytes: u64, memory: i64) {
-    let grep = rows.iter().find(|row| row.name == "grep").map(Row::median);
+fn table(title: &str, rows: &[CaseTimes], bytes: u64, memory: i64) {
+    let grep = rows.iter().find(|row| row.name == "grep").map(CaseTimes::median);
     println!(
-        "{:>14} {:>9} {:>7} {:>9}",
-        "of 1 file", "seconds", "GB/s", "of grep"
+        "{title:>14} {:>9} {:>9} {:>7} {:>9} {:>14} {:>8}",
+        "seconds", "CPU s", "GB/s", "of grep", "baseline CPU s", "ratio"
     );
     for row in rows {
         let median = row.median();
+        let baseline = row.median_baseline_cpu();
         println!(
-            "{:>14} {median:>9.3} {:>7.2} {:>9}",
+            "{:>14} {median:>9.3} {:>9.3} {:>7.2} {:>9} {:>14} {:>8}",
             row.name,
+            row.median_cpu(),
             bytes as f64 / 1e9 / median,
             grep.map_or_else(String::new, |grep| format!("{:.0} %", 100.0 * grep / median)),
+            baseline.map_or_else(String::new, |baseline| format!("{baseline:.3}")),
+            baseline.map_or_else(String::new, |baseline| format!(
+                "{:.2}",
+                row.median_cpu() / baseline
+            )),
         );
     }
     println!(
@@ -147,12 +229,13 @@ fn table(rows: &[Row], bytes: u64, memory: i64) {
     );
 }
 
-fn arguments() -> Result<Arguments, Box<dyn Error>> {
-    let mut read = Arguments {
+fn arguments() -> Result<BenchArguments, Box<dyn Error>> {
+    let mut read = BenchArguments {
         json: None,
         bytes: 1_000_000_000,
         folder: PathBuf::from(env!("CARGO_TARGET_TMPDIR")),
         rounds: 5,
+        baseline: std::env::var_os("BASELINE_LOGQ").map(PathBuf::from),
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {

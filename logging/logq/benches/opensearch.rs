@@ -8,10 +8,10 @@
 #![allow(clippy::panic, reason = "a benchmark fails with a panic")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
+#[path = "support/case_times.rs"]
+mod case_times;
 #[path = "support/lines.rs"]
 mod lines;
-#[path = "support/row.rs"]
-mod row;
 
 use std::{
     env,
@@ -23,16 +23,14 @@ use std::{
     time::Instant,
 };
 
+use case_times::CaseTimes;
 use logq::{
     admin::{self, Options},
+    entry::Order,
     filter::Filter,
-    opensearch::{Client, Method, Settings},
-    source::{
-        Order,
-        opensearch::{page, streams},
-    },
+    opensearch::{Client, Method, OpenSearchSettings},
+    source::opensearch::{page, streams},
 };
-use row::Row;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -56,7 +54,7 @@ const ALL: [(&str, &[&str]); 10] = [
     ("top", &["--top", "trace_id"]),
 ];
 
-struct Arguments {
+struct BenchArguments {
     json: Option<PathBuf>,
     lines: u64,
     rounds: usize,
@@ -64,14 +62,14 @@ struct Arguments {
 
 /// A measurement and the number of lines; 0 if the number does not matter.
 struct Measured {
-    row: Row,
+    row: CaseTimes,
     lines: u64,
 }
 
 impl Measured {
     const fn new(name: &'static str) -> Self {
         Self {
-            row: Row::new(name),
+            row: CaseTimes::new(name),
             lines: 0,
         }
     }
@@ -85,7 +83,7 @@ fn main() -> Result<()> {
     let Some(access) = runtime.block_on(local::opensearch("logq's speed with OpenSearch"))? else {
         return Ok(());
     };
-    let client = Client::new(&Settings::read(&|name| env::var(name).ok())?)?;
+    let client = Client::new(&OpenSearchSettings::read(&|name| env::var(name).ok())?)?;
     runtime.block_on(admin::bootstrap(&client, Options::default(), &mut |_| Ok(())))?;
     let stored = store(&runtime, &client, arguments.lines)?;
     println!(
@@ -130,7 +128,7 @@ fn store(runtime: &Runtime, client: &Client, number: u64) -> Result<f64> {
         .suffix(".jsonl")
         .tempfile_in(env!("CARGO_TARGET_TMPDIR"))?;
     let mut out = BufWriter::new(file.as_file());
-    let mut lines = lines::Lines::new();
+    let mut lines = lines::LineGenerator::new();
     for _ in 0..number {
         out.write_all(lines.next_line().as_bytes())?;
     }
@@ -255,8 +253,8 @@ fn table(first: &[Measured], pages: &Measured, all: &[Measured]) {
     }
 }
 
-fn arguments() -> Result<Arguments> {
-    let mut read = Arguments {
+fn arguments() -> Result<BenchArguments> {
+    let mut read = BenchArguments {
         json: None,
         lines: 200_000,
         rounds: 5,

@@ -8,9 +8,8 @@ use std::{
 use clap::{CommandFactory, Parser};
 use logq::{
     cli::{self, Cli, ViewError},
-    command::{self, print_diagnostic},
+    command::{self, Error, print_diagnostic},
     config::{self, Config},
-    forward,
     search::{EXIT_NO_MATCH, RunReport, SearchError},
 };
 
@@ -19,51 +18,32 @@ const EXIT_SUCCESS: u8 = 0;
 const EXIT_ERROR: u8 = 2;
 
 fn main() -> ExitCode {
-    if let Some(code) = forward::run_child_guard(std::env::args_os()) {
-        return code;
-    }
-    let result = parse_arguments().and_then(|(cli, config)| Ok(command::run(cli, &config)?));
+    let result = parse_arguments().and_then(|(cli, config)| command::run(cli, &config));
     let code = match result {
         Ok(report) => print_report(&report),
-        Err(Failure::Usage(error)) | Err(Failure::Search(SearchError::View(ViewError::Usage(error)))) => {
-            print_usage(&error)
-        }
+        Err(Error::Usage(error) | Error::View(ViewError::Usage(error))) => print_usage(&error),
         // The reader of the output has seen enough.
-        Err(Failure::Search(SearchError::Output(error))) if error.kind() == ErrorKind::BrokenPipe => {
+        Err(Error::Output(error) | Error::Search(SearchError::Output(error)))
+            if error.kind() == ErrorKind::BrokenPipe =>
+        {
             EXIT_SUCCESS
         }
-        Err(Failure::Search(error)) => print_error(&error),
+        Err(error) => print_error(&error),
     };
     ExitCode::from(code)
 }
 
-enum Failure {
-    /// Invalid arguments, or a request for help.
-    Usage(clap::Error),
-    /// The command failed.
-    Search(SearchError),
-}
-
-impl<E: Into<SearchError>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::Search(error.into())
-    }
-}
-
 /// Parses the command line and reads the settings.
-fn parse_arguments() -> Result<(Cli, Config), Failure> {
+fn parse_arguments() -> Result<(Cli, Config), Error> {
     let arguments: Vec<_> = std::env::args_os().collect();
     let (path, arguments) = config::take_config_option(arguments)?;
     // Replace invalid UTF-8. The parser of the value then reports it.
     let environment = Box::new(|name: &str| Some(std::env::var_os(name)?.to_string_lossy().into_owned()));
     match Config::read(path.as_deref(), environment, &Cli::command()) {
-        Ok(config) => {
-            let cli = cli::parse(arguments, &config).map_err(Failure::Usage)?;
-            Ok((cli, config))
-        }
+        Ok(config) => Ok((cli::parse(arguments, &config)?, config)),
         Err(errors) => match Cli::try_parse_from(arguments) {
             // Invalid settings do not prevent --help.
-            Err(error) if !error.use_stderr() => Err(Failure::Usage(error)),
+            Err(error) if !error.use_stderr() => Err(error.into()),
             Ok(_) | Err(_) => Err(errors.into()),
         },
     }
@@ -80,7 +60,7 @@ fn print_usage(error: &clap::Error) -> u8 {
 }
 
 /// Prints an error; returns the exit status.
-fn print_error(error: &SearchError) -> u8 {
+fn print_error(error: &Error) -> u8 {
     for line in error.to_string().lines() {
         // One line per error. An indented line continues the previous one.
         let prefix = if line.starts_with(' ') { "" } else { "error: " };

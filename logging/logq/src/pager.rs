@@ -48,13 +48,13 @@ impl FromStr for Pager {
     }
 }
 
-pub enum Output {
+pub enum PagedStdout {
     Straight(StdoutLock<'static>),
     /// A pager. Dropping it waits for its end.
     Paged(Paged),
 }
 
-impl Output {
+impl PagedStdout {
     #[must_use]
     pub fn straight() -> Self {
         Self::Straight(io::stdout().lock())
@@ -104,7 +104,7 @@ fn is_dumb() -> bool {
     std::env::var_os("TERM").is_none_or(|term| term == OsStr::new("dumb"))
 }
 
-impl Write for Output {
+impl Write for PagedStdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Straight(out) => out.write(bytes),

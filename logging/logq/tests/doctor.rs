@@ -23,7 +23,7 @@ fn doctor(variables: &[(&str, &str)], arguments: &[&str]) -> (Option<i32>, Strin
         .args(arguments)
         .env_clear()
         .env("LOGQ_CONFIG", "")
-        .env("LOGQ_KUBECTL", "/nowhere/kubectl")
+        .env("KUBECONFIG", "/nowhere/kubeconfig")
         .envs(variables.iter().copied())
         .output()
         .unwrap();

@@ -16,9 +16,9 @@ use std::{
 
 use serde_json::json;
 
-use running::Running;
+use running::RunningLogq;
 
-const NOBODY: &str = "http://127.0.0.1:1";
+const UNREACHABLE: &str = "http://127.0.0.1:1";
 
 /// The path of a container's log file.
 fn log(pods: &Path, pod: &str) -> PathBuf {
@@ -57,7 +57,7 @@ fn postgres(second: u32, message: &str, trace: &str) -> String {
     .to_string()
 }
 
-fn first_words(logq: &Running) -> String {
+fn first_words(logq: &RunningLogq) -> String {
     let messages = logq.messages();
     let words = messages.iter().filter_map(|message| message.split(' ').next());
     words.collect::<Vec<_>>().join(" ")
@@ -80,7 +80,7 @@ fn pod_lines_are_followed() {
         "--order-window",
         "500ms",
     ];
-    let mut logq = Running::start(NOBODY, &arguments);
+    let mut logq = RunningLogq::start(UNREACHABLE, &arguments);
     logq.wait_for("i4");
     let (web, database) = (log(&pods, "irmgard-a"), log(&pods, "postgres-0"));
     // In reverse time order, within the order window.
@@ -110,7 +110,7 @@ fn trace_of_a_photo_is_resolved_while_following() {
         "--order-window",
         "0",
     ];
-    let logq = Running::start(NOBODY, &arguments);
+    let logq = RunningLogq::start(UNREACHABLE, &arguments);
     let trace = "4bf92f3577b34da6a3ce929d0e0e4799";
     let (web, database) = (log(&pods, "irmgard-a"), log(&pods, "postgres-0"));
     write(&web, 0, &ours(0, "p0", json!({ "photo": { "id": 19 } })));
@@ -138,7 +138,7 @@ fn trace_of_a_photo_is_resolved_while_following() {
 
 #[test]
 fn pipe_is_followed_to_its_end() {
-    let (mut logq, mut input) = Running::piped(&["-", "-o", "jsonl", "--order-window", "100ms"]);
+    let (mut logq, mut input) = RunningLogq::piped(&["-", "-o", "jsonl", "--order-window", "100ms"]);
     for (second, message) in [(1, "a"), (2, "b")] {
         writeln!(input, "{}", ours(second, message, json!({}))).unwrap();
         logq.wait_for(&format!("\"{message}\""));
@@ -149,20 +149,20 @@ fn pipe_is_followed_to_its_end() {
     assert_eq!(first_words(&logq), "a b c");
 
     // Also without --follow.
-    let (mut logq, mut input) = Running::with_pipe(&["-", "-o", "jsonl"]);
+    let (mut logq, mut input) = RunningLogq::with_pipe(&["-", "-o", "jsonl"]);
     writeln!(input, "{}", ours(1, "a", json!({}))).unwrap();
     logq.wait_for("\"a\"");
     drop(input);
     assert_eq!(logq.wait_for_exit(), 0);
 
-    let (mut logq, input) = Running::piped(&["-"]);
+    let (mut logq, input) = RunningLogq::piped(&["-"]);
     drop(input);
     assert_eq!(logq.wait_for_exit(), 1);
 }
 
 #[test]
 fn missing_file_cannot_be_followed() {
-    let mut logq = Running::start(NOBODY, &["/nowhere/pods"]);
+    let mut logq = RunningLogq::start(UNREACHABLE, &["/nowhere/pods"]);
     assert_eq!(logq.wait_for_exit(), 2);
     assert!(
         logq.stderr_lines()[0].contains("/nowhere/pods"),
@@ -176,7 +176,10 @@ fn name_without_lines_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let pods = world::write(folder.path());
     let path = pods.to_str().unwrap();
-    let mut logq = Running::start(NOBODY, &[path, "-c", "irmgard", "-c", "postgrs", "-o", "jsonl"]);
+    let mut logq = RunningLogq::start(
+        UNREACHABLE,
+        &[path, "-c", "irmgard", "-c", "postgrs", "-o", "jsonl"],
+    );
     logq.wait_for_message("no lines of component postgrs so far; did you mean postgres?");
     logq.wait_for("i4 detail");
     write(&log(&pods, "irmgard-a"), 1, &ours(1, "i5 later", json!({})));
@@ -201,7 +204,7 @@ fn context_of_old_and_new_matches_is_shown() {
         let options = options.split(' ');
         let more = ["-g", "^(i1|d2|a2|new)", "--utc", "--order-window", "100ms"];
         let arguments: Vec<&str> = options.chain(more).chain([pods.to_str().unwrap()]).collect();
-        let mut logq = Running::start(NOBODY, &arguments);
+        let mut logq = RunningLogq::start(UNREACHABLE, &arguments);
         logq.wait_for("a2 photo failed");
         let web = log(&pods, "irmgard-a");
         for (second, message) in [(1, "x1"), (2, "new"), (3, "y1"), (4, "y2")] {

@@ -1,12 +1,12 @@
 //! Checks that `opensearch/mappings.json` matches `logging/schema`, and that a change of the installed objects
-//! increases the version. `UPDATE=1 cargo test -p logq --test templates` writes both.
+//! increases the version. `make generate` writes both.
 
 #![expect(clippy::unwrap_used, reason = "a test fails with a panic")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use schema::{FIELDS, Kind, MAX_TERM_BYTES, field, label};
+use schema::{FIELDS, FieldKind, MAX_TERM_BYTES, field, label};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
@@ -22,15 +22,15 @@ fn keyword() -> Value {
 
 fn mapping(field: &schema::Field) -> Value {
     match field.kind {
-        Kind::Keyword | Kind::Keywords => keyword(),
+        FieldKind::Keyword | FieldKind::Keywords => keyword(),
         // The subfield excludes longer texts, because Lucene terms have a maximum length. `doc_values` has its default,
         // which OpenSearch shows.
-        Kind::Text if field.name == field::MESSAGE => json!({
+        FieldKind::Text if field.name == field::MESSAGE => json!({
             "type": "text", "norms": false,
             "fields": { "wildcard": { "type": "wildcard", "ignore_above": MAX_TERM_BYTES, "doc_values": true } },
         }),
-        Kind::Text => json!({ "type": "text", "norms": false }),
-        Kind::KeywordMap => {
+        FieldKind::Text => json!({ "type": "text", "norms": false }),
+        FieldKind::KeywordMap => {
             let labels: Map<String, Value> = label::ALL
                 .iter()
                 .map(|name| (label::stored(name).unwrap(), keyword()))
@@ -73,11 +73,11 @@ fn mappings_equal_the_schema() {
     }
     assert!(
         fs::read_to_string(&path).unwrap() == rendered(),
-        "opensearch/mappings.json is out of date: UPDATE=1 cargo test -p logq --test templates"
+        "opensearch/mappings.json is out of date: run `make generate`"
     );
     assert!(
         version_file()["sha256"] == checksum(),
-        "the installed objects changed without a new version: UPDATE=1 cargo test -p logq --test templates"
+        "the installed objects changed without a new version: run `make generate`"
     );
 }
 
@@ -88,13 +88,7 @@ fn version_file() -> Value {
 /// Covers all installed objects, except for the version itself.
 fn checksum() -> String {
     let mut sum = Sha256::new();
-    for name in [
-        "mappings.json",
-        "settings.json",
-        "pipeline.json",
-        "roles.json",
-        "ism.json",
-    ] {
+    for name in ["mappings.json", "settings.json", "pipeline.json", "roles.json"] {
         let body: Value = serde_json::from_str(&fs::read_to_string(file(name)).unwrap()).unwrap();
         sum.update(body.to_string());
     }

@@ -1,4 +1,4 @@
-//! Whose line it is: the values of [`crate::field::COMPONENT`].
+//! Components: values of [`crate::field::COMPONENT`].
 
 /// The web service.
 pub const IRMGARD: &str = "irmgard";
@@ -12,12 +12,12 @@ pub const RABBITMQ: &str = "rabbitmq";
 pub const OBJECT_STORE: &str = "object-store";
 /// The store of the log lines.
 pub const OPENSEARCH: &str = "opensearch";
-/// What carries log lines to OpenSearch.
+/// Ships log lines to OpenSearch.
 pub const FLUENTD: &str = "fluentd";
-/// What shows log lines, and its jobs.
+/// Shows log lines; also its jobs.
 pub const LOGQ: &str = "logq";
 
-/// Every component that has a name of its own.
+/// Every named component.
 pub const ALL: [&str; 8] = [
     IRMGARD,
     ANONYMIZER,

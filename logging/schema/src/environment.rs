@@ -1,5 +1,4 @@
-//! Environment variables by which a workload tells its programs where they
-//! run (Kubernetes downward API).
+//! Environment variables with the pod of a program (Kubernetes downward API).
 
 /// Makes a constant of each variable and a row of [`SOURCES`].
 macro_rules! variables {
@@ -9,7 +8,7 @@ macro_rules! variables {
             pub const $constant: &str = $name;
         )*
 
-        /// Each variable with where its value comes from, for people.
+        /// The source of each variable's value, for people.
         pub const SOURCES: [(&str, &str); $count] = [$(($constant, $source)),*];
     };
 }

@@ -1,15 +1,15 @@
-//! How grave a line is: the values of [`crate::field::LEVEL`].
+//! Values of [`crate::field::LEVEL`].
 
-/// Something is broken and a person must look.
+/// A fault that needs a person.
 pub const ERROR: &str = "error";
-/// Something is wrong and was handled.
+/// A problem that the program handled.
 pub const WARN: &str = "warn";
-/// What happened: one line for each request and each job.
+/// One line for each request and each job.
 pub const INFO: &str = "info";
-/// What a developer asks for.
+/// Details for developers.
 pub const DEBUG: &str = "debug";
 /// Everything.
 pub const TRACE: &str = "trace";
 
-/// Every level, the gravest first.
+/// Every level, the most severe first.
 pub const ALL: [&str; 5] = [ERROR, WARN, INFO, DEBUG, TRACE];

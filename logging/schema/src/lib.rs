@@ -1,28 +1,27 @@
-//! The names in a log line, once: programs write them, Fluentd gives other
-//! programs' lines the same shape, OpenSearch maps them, logq queries them.
+//! Names of log fields and their values. Programs write them, Fluentd normalises other programs' lines to them,
+//! OpenSearch maps them, and logq queries them.
 //!
-//! Architecture invariant: this crate depends on nothing, so that whatever
-//! reads logs can share the names without carrying what writes them.
+//! Architecture invariant: this crate has no dependencies, so that readers of logs do not depend on writers.
 
+mod class;
 pub mod component;
 pub mod environment;
 pub mod field;
 pub mod label;
 pub mod level;
+pub mod outcome;
 pub mod stream;
 pub mod tag;
 
-pub use field::{FIELDS, Field, Kind};
+pub use field::{FIELDS, Field, FieldKind};
 
-/// A log line, its newline included, is shorter than this many bytes: the
-/// container runtimes split longer ones (16 KiB), and a split line can lose
-/// its first half.
+/// Maximum length of a log line with its newline, exclusive. Container runtimes split longer lines (16 KiB), and a split
+/// line can lose its first half.
 pub const MAX_LINE_BYTES: usize = 16 * 1024;
 
-/// Of a longer line of any program the beginning is kept.
+/// Maximum length of a line of any program; the rest is cut off.
 pub const MAX_CONTENT_BYTES: usize = 1024 * 1024;
 
-/// Longest text that can be found as a whole, bytes: `ignore_above` of a
-/// keyword, and where a text in a flat object is cut. Lucene takes no term
-/// beyond 32,766 bytes, and rejects the document.
+/// Maximum length of an indexed keyword, bytes: `ignore_above`, and the limit of a text in a flat object. Lucene rejects
+/// documents with terms over 32,766 bytes.
 pub const MAX_TERM_BYTES: usize = 8191;

@@ -1,5 +1,4 @@
-//! `docs/log-fields.md` says what the code says. `UPDATE=1 cargo test -p
-//! schema` writes it.
+//! `docs/log-fields.md` says what the code says. `make generate` writes it.
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
 
@@ -13,11 +12,11 @@ use schema::{FIELDS, component, environment, label, level, stream, tag};
 
 const BEGINNING: &str = r#"# Log fields
 
-Made from `logging/schema` by its tests (`UPDATE=1 cargo test -p schema`); a change belongs there.
+Generated from `logging/schema` by `make generate`. Change it there.
 
-Programs write one JSON object a line to standard output, shorter than 16 KiB with its newline, in
-UTF-8, control characters escaped. Fluentd gives the lines of other programs the same shape. Here
-with line breaks:
+Programs write one JSON object per line to standard output: UTF-8, control characters escaped, under
+16 KiB with its newline. Fluentd gives other programs' lines the same form. An example, with line
+breaks added:
 
 ```json
 {
@@ -34,21 +33,21 @@ with line breaks:
 
 - A dotted name is a nested object; only the names of labels keep their dots.
 - A field of a span (a request, a job) is on every line within it.
-- Outside of a cluster there is no `kubernetes`; outside of a span neither `trace_id` nor `span_id`.
+- Lines from outside a cluster lack `kubernetes`; lines outside a span lack `trace_id` and `span_id`.
 - A text that is too long ends in `…[+N bytes]`, and the line has `"truncated": true`.
-- Where both `a` and `a.b` are set, the value of `a` is in `a.value`. A field of a name that the line
-  itself uses (`level`, `service.name`) is in `fields`.
-- An error's text with its causes is `error.message`.
+- If a line sets both `a` and `a.b`, the value of `a` is in `a.value`. If it sets a reserved name (`level`,
+  `service.name`), the value is in `fields`.
+- `error.message` has an error's text with its causes.
 
-What OpenSearch holds and `logq` shows is the same for every program's lines, ours or not:
+OpenSearch stores, and `logq` shows, the lines of all programs in the same form:
 
-- `kubernetes` is what the shipper knows of the pod, not what the line says. Its `labels` are those with the
-  prefixes `app.kubernetes.io/` and `irmgard.dev/`, `.` in their names replaced by `_`; all others are in
+- `kubernetes` comes from the shipper, which asks Kubernetes, not from the line. Its `labels` are those with
+  the prefixes `app.kubernetes.io/` and `irmgard.dev/`, with `_` for `.` in their names; all others are in
   `other_labels`.
 - `component` is the pod's label `app.kubernetes.io/name`, else `k8s-app`, else `app`, else the container's name.
-- `level` is there only where it is certain.
-- A value that contradicts the table below is in `fields`, as a text under its dotted name, so that no line is
-  ever refused. A field that is not in the table stays where it is; it can be read, not searched.
+- `level` is set only if it is certain.
+- A value whose type differs from the table below is in `fields`, as text under its dotted name, so no line is
+  ever refused. A field that is not in the table is stored but cannot be searched.
 "#;
 
 fn listed(names: &[impl Display]) -> String {
@@ -81,11 +80,11 @@ fn rendered() -> String {
     for (name, meaning) in tag::MEANINGS {
         writeln!(out, "| `{name}` | {meaning} |").unwrap();
     }
-    out.push_str("\n## Labels that say whose lines they are\n\n| label | meaning |\n|---|---|\n");
+    out.push_str("\n## Labels that name the component\n\n| label | meaning |\n|---|---|\n");
     for (name, meaning) in label::MEANINGS {
         writeln!(out, "| `{name}` | {meaning} |").unwrap();
     }
-    out.push_str("\n## Where the program runs\n\nA workload tells its programs by variables (Kubernetes downward API):\n\n| variable | source |\n|---|---|\n");
+    out.push_str("\n## Variables with the pod\n\nA workload sets these variables for its programs (Kubernetes downward API):\n\n| variable | source |\n|---|---|\n");
     for (name, source) in environment::SOURCES {
         writeln!(out, "| `{name}` | {source} |").unwrap();
     }
@@ -102,6 +101,6 @@ fn the_documentation_is_what_the_code_says() {
     let written = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         written == rendered(),
-        "docs/log-fields.md is out of date: UPDATE=1 cargo test -p schema"
+        "docs/log-fields.md is out of date: run `make generate`"
     );
 }

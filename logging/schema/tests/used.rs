@@ -1,4 +1,4 @@
-//! Every field that our programs write is documented.
+//! Every field that our programs write is documented, and numeric fields get numbers.
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is how it fails")]
 
@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use schema::FIELDS;
+use schema::{FIELDS, field::by_name};
 
 const MACROS: [&str; 10] = [
     "trace!",
@@ -90,6 +90,16 @@ fn field(argument: &str) -> Option<String> {
     (name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(word)).then(|| name.to_owned())
 }
 
+/// Whether an argument writes text into a numeric field: the index would not find it by number.
+fn is_text_in_numeric_field(argument: &str) -> bool {
+    let is_numeric = field(argument)
+        .and_then(|name| by_name(&name))
+        .is_some_and(|field| matches!(field.kind.name(), "long" | "double"));
+    let (name, value) = argument.split_once('=').unwrap_or((argument, ""));
+    let is_text = |text: &str| text.trim().starts_with(['?', '%', '"']) || text.trim().starts_with("format!");
+    is_numeric && (name.trim().starts_with(['?', '%']) || is_text(value))
+}
+
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -102,26 +112,28 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn every_field_is_documented() {
+fn every_field_is_documented_and_has_a_value_of_its_type() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut files = Vec::new();
-    for service in fs::read_dir(root.join("services")).unwrap() {
-        let sources = service.unwrap().path().join("src");
-        if sources.is_dir() {
-            rust_files(&sources, &mut files);
+    for folder in ["services", "logging", "services/anonymizer", "fluentd", "."] {
+        for package in fs::read_dir(root.join(folder)).unwrap() {
+            let sources = package.unwrap().path().join("src");
+            if sources.is_dir() {
+                rust_files(&sources, &mut files);
+            }
         }
     }
-    rust_files(&root.join("logging/telemetry/src"), &mut files);
     let mut used = 0;
     let mut unknown = BTreeMap::new();
+    let mut text_in_numeric_fields = Vec::new();
     for file in files {
         let source = fs::read_to_string(&file).unwrap();
-        for name in calls(&source)
-            .iter()
-            .flatten()
-            .filter_map(|argument| field(argument))
-        {
+        for argument in calls(&source).into_iter().flatten() {
+            let Some(name) = field(&argument) else { continue };
             used += 1;
+            if is_text_in_numeric_field(&argument) {
+                text_in_numeric_fields.push(argument.trim().to_owned());
+            }
             // `error` is written as `error.message`, `otel.*` is for exported spans.
             let known = name == "error" || name.starts_with("otel.") || FIELDS.iter().any(|f| f.name == name);
             if !known {
@@ -137,6 +149,26 @@ fn every_field_is_documented() {
         unknown.is_empty(),
         "not in logging/schema/src/field.rs; use a name that is there, or add one: {unknown:#?}"
     );
+    assert!(
+        text_in_numeric_fields.is_empty(),
+        "log a number, not text, in these fields: {text_in_numeric_fields:#?}"
+    );
+}
+
+#[test]
+fn text_in_a_numeric_field_is_found() {
+    for argument in [
+        " limit = ?TIMEOUT",
+        "count = %n",
+        "%count",
+        "count = \"2\"",
+        "duration_seconds = format!(\"2\")",
+    ] {
+        assert!(is_text_in_numeric_field(argument), "{argument}");
+    }
+    for argument in ["limit = 2", "count", "reason = ?reason", "error.type = \"x\""] {
+        assert!(!is_text_in_numeric_field(argument), "{argument}");
+    }
 }
 
 #[test]

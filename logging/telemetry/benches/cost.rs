@@ -1,5 +1,4 @@
-//! What a request's log line and spans cost, in microseconds of one core:
-//! `cargo bench -p telemetry`.
+//! What a request's log line and spans cost, in microseconds of one core: `cargo bench -p telemetry`.
 
 #![expect(clippy::print_stdout, reason = "the figures are its result")]
 

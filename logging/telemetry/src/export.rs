@@ -1,8 +1,7 @@
-//! Spans to a collector, OTLP over gRPC.
+//! Exports spans to a collector by OTLP over gRPC.
 //!
-//! Policy: the collector is a convenience. Whatever it does, requests and jobs
-//! go on as without it; what cannot be sent is dropped. One warning says so,
-//! another line says when it works again.
+//! An unavailable collector never affects requests and jobs: spans that cannot be sent are dropped. One warning reports
+//! the outage, and another line its end.
 
 use std::{
     sync::{
@@ -21,20 +20,20 @@ use opentelemetry_sdk::{
 };
 use tokio::runtime::Runtime;
 
-/// The least time between two warnings about the same outage.
+/// Minimum time between two warnings about the same outage.
 const WARN_EVERY: Duration = Duration::from_secs(300);
 
-/// Makes spans, and sends them where the settings say.
+/// Creates spans and exports them according to the settings.
 #[derive(Debug)]
-pub(crate) struct Traces {
+pub(crate) struct SpanExport {
     pub(crate) provider: SdkTracerProvider,
-    /// The export's own thread: it neither waits for the program's tasks nor
-    /// holds them up, and works in programs without a runtime.
+    /// The export has its own thread, so that it neither delays the program's tasks nor waits for them, and works in
+    /// programs without a runtime.
     runtime: Option<Runtime>,
 }
 
-impl Traces {
-    /// Makes spans and their ids; exports none.
+impl SpanExport {
+    /// Creates spans and their ids; exports none.
     pub(crate) fn local(sampler: Sampler) -> Self {
         let provider = SdkTracerProvider::builder()
             .with_sampler(sampler)
@@ -46,14 +45,14 @@ impl Traces {
         }
     }
 
-    /// Exports spans to `endpoint`. Connects when the first ones are sent.
+    /// Exports spans to `endpoint`. Connects when the first spans are sent.
     pub(crate) fn exported(sampler: Sampler, resource: Resource, endpoint: &str) -> Result<Self, String> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("otlp-export")
             .enable_all()
             .build()
-            .map_err(|e| format!("no thread for the export of spans: {e}"))?;
+            .map_err(|e| format!("cannot start the thread that exports spans: {e}"))?;
         let within = runtime.enter();
         let otlp = OtlpExporter::builder()
             .with_tonic()
@@ -64,7 +63,7 @@ impl Traces {
         let provider = SdkTracerProvider::builder()
             .with_sampler(sampler)
             .with_resource(resource)
-            .with_span_processor(BatchSpanProcessor::builder(Watched::new(otlp)).build())
+            .with_span_processor(BatchSpanProcessor::builder(ReportingExporter::new(otlp)).build())
             .build();
         Ok(Self {
             provider,
@@ -72,9 +71,9 @@ impl Traces {
         })
     }
 
-    /// Sends what is left, for no longer than `limit`.
-    pub(crate) fn end(&mut self, limit: Duration) {
-        // What cannot be sent in time has been warned about.
+    /// Sends the remaining spans, for at most `limit`.
+    pub(crate) fn shut_down(&mut self, limit: Duration) {
+        // The exporter warns about spans that it cannot send.
         let _ = self.provider.shutdown_with_timeout(limit);
         if let Some(runtime) = self.runtime.take() {
             // Not dropped: that blocks, and panics within another runtime.
@@ -83,7 +82,7 @@ impl Traces {
     }
 }
 
-/// `service.*` and what `OTEL_RESOURCE_ATTRIBUTES` adds.
+/// `service.*` and the attributes of `OTEL_RESOURCE_ATTRIBUTES`.
 pub(crate) fn resource(name: String, version: &'static str) -> Resource {
     Resource::builder()
         .with_service_name(name)
@@ -91,15 +90,15 @@ pub(crate) fn resource(name: String, version: &'static str) -> Resource {
         .build()
 }
 
-/// An exporter whose outages are told once.
+/// An exporter that logs the begin and the end of an outage.
 #[derive(Debug)]
-struct Watched<E> {
+struct ReportingExporter<E> {
     exporter: E,
     lost_spans: AtomicU64,
     warned: Mutex<Option<Instant>>,
 }
 
-impl<E> Watched<E> {
+impl<E> ReportingExporter<E> {
     const fn new(exporter: E) -> Self {
         Self {
             exporter,
@@ -108,7 +107,7 @@ impl<E> Watched<E> {
         }
     }
 
-    fn note(&self, spans: u64, result: &OTelSdkResult) {
+    fn report(&self, spans: u64, result: &OTelSdkResult) {
         let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
             Ok(()) => {
@@ -127,7 +126,7 @@ impl<E> Watched<E> {
                     tracing::warn!(
                         count = lost,
                         error.message = %error,
-                        "traces cannot be exported; everything else goes on"
+                        "cannot export traces; log lines are not affected"
                     );
                 }
             }
@@ -135,11 +134,11 @@ impl<E> Watched<E> {
     }
 }
 
-impl<E: SpanExporter> SpanExporter for Watched<E> {
+impl<E: SpanExporter> SpanExporter for ReportingExporter<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = u64::try_from(batch.len()).unwrap_or(u64::MAX);
         let result = self.exporter.export(batch).await;
-        self.note(spans, &result);
+        self.report(spans, &result);
         // The SDK would only log it once more.
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What is logged.
+//! Selects the events and spans to log and export.
 
 use tracing::{
     Metadata, Subscriber,
@@ -12,8 +12,7 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
-/// Libraries whose `info` is of no use to who runs the program, and whose
-/// spans are not ours.
+/// Libraries whose `info` lines do not help an operator, and whose spans are not this project's.
 const CHATTY: [&str; 14] = [
     "aws_config",
     "aws_sdk_s3",
@@ -31,52 +30,50 @@ const CHATTY: [&str; 14] = [
     "tower",
 ];
 
-/// Libraries whose notes repeat ours: on the exporter's this crate keeps watch,
-/// and the loss of a connection to the broker is logged where it is mended, not
-/// also as lapin's error, which cannot tell it from an orderly end.
+/// Libraries whose lines repeat others. This crate reports outages of the exporter. The code that reconnects to the
+/// broker logs a lost connection; lapin logs the same error after a graceful close.
 const SILENT: [&str; 3] = ["lapin", "opentelemetry", "opentelemetry-otlp"];
 
-/// `RUST_LOG` over the defaults: `info`, and [`CHATTY`] libraries at `warn`
-/// or what `RUST_LOG` says of everything, whichever is quieter.
+/// Combines `RUST_LOG` with the defaults: `info`, and for [`CHATTY`] libraries `warn`, or the general level of
+/// `RUST_LOG` if that is quieter.
 pub(crate) fn parse(rust_log: Option<&str>) -> Result<EnvFilter, String> {
-    let asked = rust_log
+    let requested = rust_log
         .unwrap_or_default()
         .split(',')
         .map(str::trim)
         .filter(|directive| !directive.is_empty());
-    let mut of_everything = LevelFilter::INFO;
-    let mut of_modules = Vec::new();
-    for directive in asked {
+    let mut general_level = LevelFilter::INFO;
+    let mut module_directives = Vec::new();
+    for directive in requested {
         match directive.parse() {
-            Ok(level) => of_everything = level,
-            // A misspelt level would pass for the name of a module, and silence all else.
+            Ok(level) => general_level = level,
+            // A misspelt level would count as the name of a module, and silence everything else.
             Err(_) if !directive.contains(['=', '[', ':']) => {
                 return Err(format!(
-                    "RUST_LOG: {directive:?} is no level; write error, warn, info, debug, trace, off or module=level"
+                    "RUST_LOG: {directive:?} is not a level; write error, warn, info, debug, trace, off or module=level"
                 ));
             }
-            Err(_) => of_modules.push(directive.to_owned()),
+            Err(_) => module_directives.push(directive.to_owned()),
         }
     }
-    let of_chatty = of_everything.min(LevelFilter::WARN);
-    let directives: Vec<_> = std::iter::once(of_everything.to_string())
-        .chain(CHATTY.map(|target| format!("{target}={of_chatty}")))
+    let chatty_level = general_level.min(LevelFilter::WARN);
+    let directives: Vec<_> = std::iter::once(general_level.to_string())
+        .chain(CHATTY.map(|target| format!("{target}={chatty_level}")))
         .chain(SILENT.map(|target| format!("{target}=off")))
-        .chain(of_modules)
+        .chain(module_directives)
         .collect();
     EnvFilter::builder()
         .parse(directives.join(","))
         .map_err(|e| format!("RUST_LOG: {e}; write level or module=level, with commas between"))
 }
 
-/// Lets through the events that the [`EnvFilter`] lets through, and every span
-/// of ours from `info` on: a line that is logged has its ids however little
-/// else is.
-pub(crate) struct Gate {
+/// Passes the events of the [`EnvFilter`], and every span of this project from `info` on, so that every logged line has
+/// its ids.
+pub(crate) struct LogFilter {
     filter: EnvFilter,
 }
 
-impl Gate {
+impl LogFilter {
     pub(crate) const fn new(filter: EnvFilter) -> Self {
         Self { filter }
     }
@@ -90,7 +87,7 @@ fn is_our_span(metadata: &Metadata<'_>) -> bool {
         && !SILENT.contains(&krate)
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Gate {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LogFilter {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         let interest = Layer::<S>::register_callsite(&self.filter, metadata);
         if is_our_span(metadata) {
@@ -129,11 +126,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Gate {
     }
 }
 
-/// What becomes an exported span: our spans, and in them the errors, which
-/// mark a span as failed. Other events are log lines.
-pub(crate) struct Exported;
+/// Exports the spans of this project, and their errors, which mark a span as failed. Other events are only log lines.
+pub(crate) struct ExportFilter;
 
-impl<S> Filter<S> for Exported {
+impl<S> Filter<S> for ExportFilter {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         is_our_span(metadata) || (metadata.is_event() && *metadata.level() == tracing::Level::ERROR)
     }

@@ -1,4 +1,4 @@
-//! Where the process runs, as the downward API tells it.
+//! The pod of the process, from the downward API.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -6,34 +6,33 @@ use schema::{environment, label};
 
 use crate::line::json;
 
-/// Bytes that the block may have: every line carries it.
+/// Maximum length of the block, bytes; it is in every line.
 const MAX_BLOCK_BYTES: usize = 4096;
 
-/// Bytes of one name or value; Kubernetes allows 253 + 1 + 63 for the name of
-/// a label and less for all others.
+/// Bytes of one name or value; Kubernetes allows 253 + 1 + 63 for the name of a label and less for all others.
 const MAX_TEXT_BYTES: usize = 317;
 
 /// The member `kubernetes` of each line, `"kubernetes":{…}`; empty outside a
 /// cluster, where no variable of [`schema::environment`] is set.
 pub(crate) fn block(env: &dyn Fn(&str) -> Option<String>) -> String {
-    let places = [
+    let fields = [
         ("namespace", environment::NAMESPACE),
         ("pod", environment::POD_NAME),
         ("pod_uid", environment::POD_UID),
         ("container", environment::CONTAINER_NAME),
         ("node", environment::NODE_NAME),
     ];
-    let known: Vec<_> = places
+    let values: Vec<_> = fields
         .into_iter()
         .filter_map(|(name, variable)| Some((name, env(variable).filter(|value| !value.is_empty())?)))
         .collect();
     let labels = labels(env);
-    if known.is_empty() && labels.is_empty() {
+    if values.is_empty() && labels.is_empty() {
         return String::new();
     }
     let mut out = String::from("\"kubernetes\":{");
     let mut separator = "";
-    for (name, value) in &known {
+    for (name, value) in &values {
         let _ = write!(out, "{separator}\"{name}\":");
         json::short(&mut out, value, MAX_TEXT_BYTES);
         separator = ",";
@@ -46,9 +45,9 @@ pub(crate) fn block(env: &dyn Fn(&str) -> Option<String>) -> String {
     out
 }
 
-/// The labels as an object, ours first, until the block is full.
+/// Writes the labels as an object, this project's first, until the block is full.
 fn write_labels(out: &mut String, labels: &BTreeMap<String, String>) {
-    let ours = label::ALL
+    let first = label::ALL
         .into_iter()
         .filter_map(|name| labels.get_key_value(name));
     let others = labels
@@ -57,7 +56,7 @@ fn write_labels(out: &mut String, labels: &BTreeMap<String, String>) {
     out.push('{');
     let mut separator = "";
     let mut member = String::new();
-    for (name, value) in ours.chain(others) {
+    for (name, value) in first.chain(others) {
         member.clear();
         member.push_str(separator);
         json::short(&mut member, name, MAX_TEXT_BYTES);
@@ -72,7 +71,7 @@ fn write_labels(out: &mut String, labels: &BTreeMap<String, String>) {
     out.push('}');
 }
 
-/// Whether Kubernetes allows a label of this name, as far as a line must care.
+/// Whether the name has only the characters that Kubernetes allows.
 fn is_label_name(name: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'/' | b'_' | b'-');
     (1..=MAX_TEXT_BYTES).contains(&name.len()) && name.bytes().all(allowed)
@@ -92,9 +91,8 @@ fn labels(env: &dyn Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
     }
 }
 
-/// Reads `name="value"`, the value quoted as in Go (`%q`). A label's value
-/// holds letters, digits, `-`, `_` and `.` only, so there is nothing to
-/// unescape in one that Kubernetes took.
+/// Reads `name="value"`, the value quoted as in Go (`%q`). A label's value holds letters, digits, `-`, `_` and `.`
+/// only, so there is nothing to unescape in one that Kubernetes took.
 fn label_of_line(line: &str) -> Option<(String, String)> {
     let (name, value) = line.split_once('=')?;
     let value = value.trim();

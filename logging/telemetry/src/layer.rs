@@ -20,33 +20,31 @@ use tracing_subscriber::{
 };
 
 use crate::{
-    identity::Identity,
-    line::{Line, value::Fields},
+    line::{Line, SpanIds, value::Fields},
     pretty,
-    settings::Format,
+    settings::LineFormat,
 };
 
-/// Where lines go.
+/// The output stream of lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stream {
-    /// Standard output: services, whose lines are collected there.
+    /// Standard output, where the lines of services are collected.
     #[default]
     Stdout,
-    /// Standard error: commands whose output is their result.
+    /// Standard error, for commands that write their result to standard output.
     Stderr,
 }
 
-/// What takes a whole line at once.
+/// The destination of lines.
 pub(crate) enum Sink {
     Stream(Stream),
     Writer(Mutex<Box<dyn Write + Send>>),
 }
 
 impl Sink {
-    /// One write for each line, under a lock, so that lines of several threads
-    /// never mix. An error (nobody reads any more, disk full) is nothing that
-    /// a program should end for, and there is nowhere to report it.
-    fn put(&self, line: &str) {
+    /// Writes a line with one write under a lock, so that lines of several threads never mix. Errors (closed pipe, full
+    /// disk) are ignored: they must not end the program, and there is nowhere to report them.
+    fn write(&self, line: &str) {
         let line = line.as_bytes();
         let _ = match self {
             Self::Stream(Stream::Stdout) => std::io::stdout().lock().write_all(line),
@@ -60,13 +58,13 @@ impl Sink {
 }
 
 thread_local! {
-    /// The last line's memory, for the next one.
+    /// The buffer of the last line, for the next one.
     static BUFFER: Cell<String> = const { Cell::new(String::new()) };
 }
 
-/// Writes a line for each event, with the fields of the spans that it lies in.
-pub(crate) struct Lines {
-    pub(crate) format: Format,
+/// Writes a line for each event, with the fields of its spans.
+pub(crate) struct LineLayer {
+    pub(crate) format: LineFormat,
     pub(crate) colour: bool,
     pub(crate) sink: Sink,
     pub(crate) service: String,
@@ -74,27 +72,26 @@ pub(crate) struct Lines {
     pub(crate) dispatch: OnceLock<WeakDispatch>,
 }
 
-impl Lines {
-    /// The span's ids, kept with it once they are known.
+impl LineLayer {
+    /// The span's ids; the span caches them.
     ///
-    /// Invariant: not asked while OpenTelemetry itself is logging, because it
-    /// may then hold the span's lock.
-    fn identity<'a, S: LookupSpan<'a>>(&self, span: &SpanRef<'a, S>, target: &str) -> Option<Identity> {
-        if let Some(known) = span.extensions().get::<Identity>() {
-            return Some(*known);
+    /// Invariant: never read while OpenTelemetry itself logs, because it may hold the span's lock.
+    fn identity<'a, S: LookupSpan<'a>>(&self, span: &SpanRef<'a, S>, target: &str) -> Option<SpanIds> {
+        if let Some(cached) = span.extensions().get::<SpanIds>() {
+            return Some(*cached);
         }
         if target.starts_with("opentelemetry") {
             return None;
         }
         let dispatch = self.dispatch.get()?.upgrade()?;
         let context = tracing_opentelemetry::get_otel_context(&span.id(), &dispatch)?;
-        let identity = Identity::of(&context)?;
+        let identity = SpanIds::from_context(&context)?;
         span.extensions_mut().replace(identity);
         Some(identity)
     }
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for LineLayer {
     fn on_register_dispatch(&self, dispatch: &Dispatch) {
         let _ = self.dispatch.set(dispatch.downgrade());
     }
@@ -151,10 +148,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         // Taken, not borrowed: a line within a line finds an empty buffer.
         let mut out = BUFFER.take();
         match self.format {
-            Format::Json => line.write(&mut out),
-            Format::Pretty => pretty::write(&line, &mut out, self.colour),
+            LineFormat::Json => line.write(&mut out),
+            LineFormat::Pretty => pretty::write(&line, &mut out, self.colour),
         }
-        self.sink.put(&out);
+        self.sink.write(&out);
         BUFFER.set(out);
     }
 }

@@ -1,4 +1,4 @@
-//! Log lines, traces, and how both cross from one process to the next.
+//! Log lines, traces, and their propagation between processes.
 //!
 //! ```no_run
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -8,19 +8,17 @@
 //! }
 //! ```
 //!
-//! What a line looks like: `docs/log-fields.md`, made from [`schema`].
+//! `docs/log-fields.md`, generated from [`schema`], describes a line.
 //!
 //! - A field's dotted name is a nested object: `photo.id`. A field of a span
 //!   is on every line within it.
-//! - Every line within a span has `trace_id` and `span_id`, sampled or not,
-//!   exported or not, whatever `RUST_LOG` says. Spans of level `info` and
-//!   above are always there; use them for requests and jobs.
+//! - Every line within a span has `trace_id` and `span_id`, whether or not the span is sampled or exported, and
+//!   independent of `RUST_LOG`. Spans of level `info` and above always exist; use them for requests and jobs.
 //! - `otel.*` fields of a span (`otel.kind`, `otel.status_code`) are for the
 //!   exported span and not logged. An error line marks its span as failed.
 
 mod export;
 mod filter;
-mod identity;
 mod kubernetes;
 mod layer;
 mod line;
@@ -42,29 +40,28 @@ use tracing_subscriber::{Layer, layer::SubscriberExt, registry, util::Subscriber
 
 pub use layer::Stream;
 pub use propagation::{TraceContext, current_trace_id, current_traceparent, set_parent};
-pub use settings::{Mistakes, VARIABLES, Variable};
+pub use settings::{TelemetryErrors, TelemetryVariable, VARIABLES};
 
 use crate::{
-    export::Traces,
-    layer::{Lines, Sink},
+    export::SpanExport,
+    layer::{LineLayer, Sink},
     line::json,
-    settings::{Format, Settings},
+    settings::{LineFormat, TelemetrySettings},
 };
 
-/// How long the end of the program may wait for the last spans to be sent.
-const LAST_EXPORT: Duration = Duration::from_secs(3);
+/// How long the program may wait at its end until the last spans are sent.
+const FINAL_EXPORT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Longest name or version of a program in a line, bytes.
 const MAX_NAME_BYTES: usize = 128;
 
-/// The program whose lines they are.
+/// The program that writes the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Service {
     /// `service.name`, and the line's `component`.
     pub name: &'static str,
     /// `service.version`.
     pub version: &'static str,
-    /// Where lines go.
     pub stream: Stream,
 }
 
@@ -79,8 +76,7 @@ impl Service {
         }
     }
 
-    /// The same program with its lines on standard error, for a command whose
-    /// standard output is its result.
+    /// The same program with its lines on standard error, for a command whose standard output is its result.
     #[must_use]
     pub const fn on_stderr(self) -> Self {
         Self {
@@ -90,28 +86,26 @@ impl Service {
     }
 }
 
-/// Why there is no telemetry.
+/// Why telemetry cannot be set up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InitError {
-    /// The environment makes no sense; every mistake is named.
+    /// Variables are invalid; the error lists all of them.
     #[error(transparent)]
-    Settings(#[from] Mistakes),
-    /// [`init`] was called twice, or something else has taken its place.
+    Settings(#[from] TelemetryErrors),
+    /// [`init`] was called twice, or another subscriber is set.
     #[error("logging is set up already")]
     AlreadySet,
 }
 
-/// Lines and spans as long as it lives; keep it until the program ends.
-///
-/// When dropped it sends the last spans, for at most three seconds.
+/// Keep it until the program ends. When it is dropped, it sends the last spans, for at most three seconds.
 #[must_use = "dropped at once, it ends the export of spans"]
 pub struct Guard {
-    traces: Traces,
+    traces: SpanExport,
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.traces.end(LAST_EXPORT);
+        self.traces.shut_down(FINAL_EXPORT_TIMEOUT);
     }
 }
 
@@ -121,31 +115,31 @@ impl fmt::Debug for Guard {
     }
 }
 
-/// Sets up logging and tracing for the process, from its environment
-/// ([`VARIABLES`]). Needs no runtime.
+/// Sets up logging and tracing for the process, from its environment ([`VARIABLES`]). Needs no runtime.
 ///
 /// # Errors
-/// See [`InitError`]. Nothing has been set up then.
+/// See [`InitError`]. Nothing is set up then.
 pub fn init(service: Service) -> Result<Guard, InitError> {
     let env = |name: &str| std::env::var(name).ok();
-    let settings = Settings::read(&env)?;
+    let settings = TelemetrySettings::read(&env)?;
     let terminal = match service.stream {
         Stream::Stdout => std::io::stdout().is_terminal(),
         Stream::Stderr => std::io::stderr().is_terminal(),
     };
     let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let mut settings = settings;
-    settings
-        .format
-        .get_or_insert(if terminal { Format::Pretty } else { Format::Json });
+    settings.format.get_or_insert(if terminal {
+        LineFormat::Pretty
+    } else {
+        LineFormat::Json
+    });
     let (subscriber, traces) = build(service, settings, Sink::Stream(service.stream), colour)?;
     subscriber.try_init().map_err(|_| InitError::AlreadySet)?;
     panic::install();
     Ok(Guard { traces })
 }
 
-/// A subscriber for tests, or for a part of a program: it writes to `writer`,
-/// and takes its settings from `env`.
+/// A subscriber for tests, or for a part of a program: it writes to `writer`, and takes its settings from `env`.
 ///
 /// # Errors
 /// [`InitError::Settings`].
@@ -154,36 +148,36 @@ pub fn subscriber(
     env: &dyn Fn(&str) -> Option<String>,
     writer: Box<dyn std::io::Write + Send>,
 ) -> Result<(impl Subscriber + Send + Sync + use<>, Guard), InitError> {
-    let settings = Settings::read(env)?;
+    let settings = TelemetrySettings::read(env)?;
     let (subscriber, traces) = build(service, settings, Sink::Writer(Mutex::new(writer)), false)?;
     Ok((subscriber, Guard { traces }))
 }
 
 fn build(
     service: Service,
-    settings: Settings,
+    settings: TelemetrySettings,
     sink: Sink,
     colour: bool,
-) -> Result<(impl Subscriber + Send + Sync, Traces), Mistakes> {
+) -> Result<(impl Subscriber + Send + Sync, SpanExport), TelemetryErrors> {
     let traces = match &settings.endpoint {
-        None => Traces::local(settings.sampler),
+        None => SpanExport::local(settings.sampler),
         Some(endpoint) => {
             let name = settings.service_name.unwrap_or_else(|| service.name.to_owned());
             let resource = export::resource(name, service.version);
-            Traces::exported(settings.sampler, resource, endpoint).map_err(|e| Mistakes(vec![e]))?
+            SpanExport::exported(settings.sampler, resource, endpoint)
+                .map_err(|e| TelemetryErrors(vec![e]))?
         }
     };
-    // Entering a span costs nothing this way: the span's context is looked up
-    // where it is needed, not attached to the thread.
+    // The span's context is looked up when it is needed, not attached to the thread, so that entering a span is cheap.
     let spans = tracing_opentelemetry::layer()
         .with_context_activation(false)
         .with_tracked_inactivity(false)
         .with_location(false)
         .with_threads(false)
         .with_tracer(traces.provider.tracer(service.name))
-        .with_filter(filter::Exported);
-    let lines = Lines {
-        format: settings.format.unwrap_or(Format::Json),
+        .with_filter(filter::ExportFilter);
+    let lines = LineLayer {
+        format: settings.format.unwrap_or(LineFormat::Json),
         colour,
         sink,
         service: service_members(service),
@@ -193,7 +187,7 @@ fn build(
     let subscriber = registry()
         .with(spans)
         .with(lines)
-        .with(filter::Gate::new(settings.filter));
+        .with(filter::LogFilter::new(settings.filter));
     Ok((subscriber, traces))
 }
 

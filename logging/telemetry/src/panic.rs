@@ -1,19 +1,18 @@
-//! A panic is a log line too.
+//! Logs panics.
 
 use std::{backtrace::BacktraceStatus, panic::PanicHookInfo};
 
 /// Target of the line.
 const TARGET: &str = "panic";
 
-/// Panics are written as error lines from now on, with the trace of the span
-/// in which they happen; where error lines are switched off, as before.
+/// Logs panics as error lines, in the trace of their span. If error lines are disabled, the previous hook runs.
 pub(crate) fn install() {
-    let before = std::panic::take_hook();
+    let previous = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if tracing::enabled!(target: TARGET, tracing::Level::ERROR) {
             log(info);
         } else {
-            before(info);
+            previous(info);
         }
     }));
 }

@@ -7,7 +7,7 @@ use tracing::Level;
 
 use crate::line::{
     Line, json,
-    value::{Text, Value},
+    value::{RecordedValue, Text},
 };
 
 /// Bytes of one text that are shown.
@@ -43,10 +43,10 @@ pub(crate) fn write(line: &Line<'_>, out: &mut String, colour: bool) {
     for (name, value) in &line.fields.named {
         let _ = write!(out, " {dim}{name}={reset}");
         match value {
-            Value::Text(text) if text.kept.contains([' ', '"']) || text.kept.is_empty() => {
+            RecordedValue::Text(text) if text.prefix.contains([' ', '"']) || text.prefix.is_empty() => {
                 json::text(out, text, MAX_TEXT_BYTES);
             }
-            Value::Text(text) => bare(out, text),
+            RecordedValue::Text(text) => bare(out, text),
             other => {
                 json::value(out, other, MAX_TEXT_BYTES);
             }

@@ -1,8 +1,7 @@
 //! The trace that a request or a message belongs to: W3C Trace Context.
 //!
-//! In: [`TraceContext::extract`] from headers, then [`set_parent`] on a span
-//! that has not been entered and has written no line. Out:
-//! [`TraceContext::current`] or [`current_traceparent`].
+//! In: [`TraceContext::extract`] from headers, then [`set_parent`] on a span that has not been entered and has written
+//! no line. Out: [`TraceContext::current`] or [`current_traceparent`].
 
 use std::{fmt, str::FromStr};
 
@@ -16,23 +15,21 @@ pub const TRACEPARENT: &str = "traceparent";
 /// Header of vendors' data about the trace.
 pub const TRACESTATE: &str = "tracestate";
 
-/// Longest `tracestate` that is passed on; the recommendation asks for at
-/// least 512 bytes.
+/// Longest `tracestate` that is passed on; the recommendation asks for at least 512 bytes.
 const MAX_TRACESTATE_BYTES: usize = 512;
 
-/// A place in a trace, as one process tells it to another.
+/// A span of a trace, in the form that processes exchange.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TraceContext(SpanContext);
 
-/// The text is no `traceparent`.
+/// The text is not a `traceparent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a traceparent is 00-<32 hex digits>-<16 hex digits>-<2 hex digits>")]
 pub struct InvalidTraceparent;
 
 impl TraceContext {
     /// Reads the headers `traceparent` and `tracestate` through `header`.
-    /// `None` where there is no valid `traceparent`: the work then begins a
-    /// trace of its own. A `tracestate` that makes no sense is left out.
+    /// `None` if there is no valid `traceparent`: the work then begins a new trace. An invalid `tracestate` is left out.
     #[must_use]
     pub fn extract(header: impl Fn(&str) -> Option<String>) -> Option<Self> {
         Self::parse(&header(TRACEPARENT)?, header(TRACESTATE).as_deref())
@@ -49,15 +46,15 @@ impl TraceContext {
         Some(Self(SpanContext::new(trace, span, flags, true, state)))
     }
 
-    /// Where the current span is; `None` outside of any.
+    /// The current span; `None` outside of any span.
     #[must_use]
     pub fn current() -> Option<Self> {
-        Self::of(&Span::current())
+        Self::from_span(&Span::current())
     }
 
-    /// Where a span is; `None` for a span that is switched off.
+    /// A span; `None` if it is disabled.
     #[must_use]
-    pub fn of(span: &Span) -> Option<Self> {
+    pub fn from_span(span: &Span) -> Option<Self> {
         let context = span.context();
         let context = context.span().span_context().clone();
         context.is_valid().then_some(Self(context))
@@ -86,7 +83,7 @@ impl TraceContext {
         self.0.trace_id().to_string()
     }
 
-    /// Whether the trace is exported by whoever began it.
+    /// Whether the process that began the trace exports it.
     #[must_use]
     pub fn is_sampled(&self) -> bool {
         self.0.is_sampled()
@@ -115,9 +112,8 @@ impl fmt::Display for TraceContext {
     }
 }
 
-/// W3C Trace Context, 3.2.2: version 00 has exactly four parts; a later one
-/// begins with the same four and may have more; version ff, ids of zeros
-/// only, and upper-case digits are invalid.
+/// W3C Trace Context, 3.2.2: version 00 has exactly four parts; a later one begins with the same four and may have
+/// more; version ff, ids of zeros only, and upper-case digits are invalid.
 fn parse_traceparent(text: &str) -> Option<(TraceId, SpanId, TraceFlags)> {
     let text = text.trim_matches([' ', '\t']);
     let mut parts = text.split('-');
@@ -140,9 +136,8 @@ fn hex(text: &str, digits: usize) -> Option<u128> {
     (text.len() == digits && text.bytes().all(lower)).then(|| u128::from_str_radix(text, 16).ok())?
 }
 
-/// Makes a span a part of the trace that a request or a message came with.
-/// Returns whether it did: a span that was entered, or has written a line,
-/// has its ids already.
+/// Makes a span part of the trace of a request or a message. Returns false if the span was entered or has written a
+/// line: then it has its ids already.
 pub fn set_parent(span: &Span, parent: &TraceContext) -> bool {
     let context = opentelemetry::Context::new().with_remote_span_context(parent.0.clone());
     span.set_parent(context).is_ok()

@@ -1,4 +1,4 @@
-//! What the environment says about logs and traces.
+//! Settings of logs and traces, from the environment.
 
 use std::fmt;
 
@@ -7,22 +7,20 @@ use tracing_subscriber::EnvFilter;
 
 use crate::filter;
 
-/// How lines look.
+/// Format of lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
-    /// One JSON object a line, for programs.
+pub(crate) enum LineFormat {
+    /// One JSON object per line, for programs.
     Json,
     /// For people at a terminal.
     Pretty,
 }
 
-/// One environment variable that [`crate::init`] reads, for the documentation
-/// of a program's configuration.
+/// An environment variable that [`crate::init`] reads, for the documentation of a program's settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Variable {
-    /// Its name.
+pub struct TelemetryVariable {
     pub name: &'static str,
-    /// What holds without it, for people.
+    /// What applies without it, for people.
     pub default: &'static str,
     /// What it does, for people.
     pub meaning: &'static str,
@@ -30,111 +28,108 @@ pub struct Variable {
 
 /// Every variable that is read here. The exporter reads the rest of the
 /// `OTEL_EXPORTER_OTLP_*` names (headers, timeout, compression) itself.
-pub const VARIABLES: &[Variable] = &[
-    Variable {
+pub const VARIABLES: &[TelemetryVariable] = &[
+    TelemetryVariable {
         name: "LOG_FORMAT",
         default: "pretty on a terminal, else json",
         meaning: "`json` or `pretty`: how log lines look.",
     },
-    Variable {
+    TelemetryVariable {
         name: "RUST_LOG",
         default: "info",
-        meaning: "What is logged, as `level` or `module=level`, several with commas between. What it does not name stays at `info`, chatty libraries at `warn`.",
+        meaning: "Minimum levels: a comma-separated list of `level` and `module=level`. Default for other modules: `info`, chatty libraries `warn`.",
     },
-    Variable {
+    TelemetryVariable {
         name: "OTEL_EXPORTER_OTLP_ENDPOINT",
         default: "no export",
-        meaning: "Where spans go, OTLP over gRPC: `http://host:4317` or `https://…`.",
+        meaning: "Endpoint for spans (OTLP over gRPC): `http://host:4317` or `https://…`.",
     },
-    Variable {
+    TelemetryVariable {
         name: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
         default: "OTEL_EXPORTER_OTLP_ENDPOINT",
-        meaning: "The same, for spans only; it goes before the other.",
+        meaning: "Endpoint for spans; overrides OTEL_EXPORTER_OTLP_ENDPOINT.",
     },
-    Variable {
+    TelemetryVariable {
         name: "OTEL_EXPORTER_OTLP_HEADERS",
         default: "none",
-        meaning: "Headers of the export, `name=value`, several with commas between.",
+        meaning: "Headers of each export: a comma-separated list of `name=value`.",
     },
-    Variable {
+    TelemetryVariable {
         name: "OTEL_EXPORTER_OTLP_TIMEOUT",
         default: "10000",
-        meaning: "Milliseconds that one export may take.",
+        meaning: "Time limit of one export, in milliseconds.",
     },
-    Variable {
+    TelemetryVariable {
         name: "OTEL_TRACES_EXPORTER",
         default: "otlp",
         meaning: "`otlp`, or `none` for no export.",
     },
-    Variable {
+    TelemetryVariable {
         name: "OTEL_TRACES_SAMPLER",
         default: "parentbased_always_on",
-        meaning: "Which traces are exported: `always_on`, `always_off`, `traceidratio`, or one of them after `parentbased_`. Lines carry a trace id either way.",
+        meaning: "Which traces are exported: `always_on`, `always_off`, `traceidratio`, or one of them after `parentbased_`. Lines always have a trace id.",
     },
-    Variable {
+    TelemetryVariable {
         name: "OTEL_TRACES_SAMPLER_ARG",
         default: "1.0",
-        meaning: "The share of traces, 0 to 1, for the samplers with `traceidratio`.",
+        meaning: "Share of traces to export, 0 to 1, for `traceidratio`.",
     },
-    Variable {
+    TelemetryVariable {
         name: "OTEL_SERVICE_NAME",
         default: "the program's name",
         meaning: "`service.name` of exported spans.",
     },
-    Variable {
+    TelemetryVariable {
         name: "OTEL_RESOURCE_ATTRIBUTES",
         default: "none",
-        meaning: "More attributes of exported spans, `name=value`, several with commas between.",
+        meaning: "More attributes of exported spans: a comma-separated list of `name=value`.",
     },
-    Variable {
+    TelemetryVariable {
         name: "OTEL_SDK_DISABLED",
         default: "false",
         meaning: "`true`: no export, whatever else is set.",
     },
 ];
 
-/// Settings that make no sense: every one, with its variable's name and what
-/// would be right.
+/// Invalid settings: each with its variable and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mistakes(pub(crate) Vec<String>);
+pub struct TelemetryErrors(pub(crate) Vec<String>);
 
-impl Mistakes {
-    /// One text for each mistake.
+impl TelemetryErrors {
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
 }
 
-impl fmt::Display for Mistakes {
+impl fmt::Display for TelemetryErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join("\n"))
     }
 }
 
-impl std::error::Error for Mistakes {}
+impl std::error::Error for TelemetryErrors {}
 
-/// What the environment says.
 #[derive(Debug)]
-pub(crate) struct Settings {
-    pub(crate) format: Option<Format>,
+pub(crate) struct TelemetrySettings {
+    pub(crate) format: Option<LineFormat>,
     pub(crate) filter: EnvFilter,
     pub(crate) sampler: Sampler,
-    /// Where spans go; `None` for nowhere.
+    /// Where spans are sent; `None`: no export.
     pub(crate) endpoint: Option<String>,
     pub(crate) service_name: Option<String>,
     pub(crate) kubernetes: String,
 }
 
-impl Settings {
-    /// Reads every variable before it complains about any.
-    pub(crate) fn read(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, Mistakes> {
-        // OpenTelemetry's specification: an empty variable is as good as none.
+impl TelemetrySettings {
+    /// Reads all variables, so that all errors are reported together.
+    pub(crate) fn read(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, TelemetryErrors> {
+        // OpenTelemetry's specification: an empty variable counts as not set.
         let env = |name: &str| env(name).filter(|value| !value.trim().is_empty());
-        let mut mistakes = Vec::new();
-        let format = kept(&mut mistakes, format(&env));
-        let filter = kept(&mut mistakes, filter::parse(env("RUST_LOG").as_deref()));
-        let endpoint = kept(&mut mistakes, endpoint(&env));
-        let sampler = kept(&mut mistakes, sampler(&env));
+        let mut errors = Vec::new();
+        let format = record_error(&mut errors, format(&env));
+        let filter = record_error(&mut errors, filter::parse(env("RUST_LOG").as_deref()));
+        let endpoint = record_error(&mut errors, endpoint(&env));
+        let sampler = record_error(&mut errors, sampler(&env));
         match (format, filter, endpoint, sampler) {
             (Some(format), Some(filter), Some(endpoint), Some(sampler)) => Ok(Self {
                 format,
@@ -144,20 +139,20 @@ impl Settings {
                 service_name: env("OTEL_SERVICE_NAME"),
                 kubernetes: crate::kubernetes::block(&env),
             }),
-            _ => Err(Mistakes(mistakes)),
+            _ => Err(TelemetryErrors(errors)),
         }
     }
 }
 
-fn kept<T>(mistakes: &mut Vec<String>, result: Result<T, String>) -> Option<T> {
-    result.map_err(|mistake| mistakes.push(mistake)).ok()
+fn record_error<T>(errors: &mut Vec<String>, result: Result<T, String>) -> Option<T> {
+    result.map_err(|error| errors.push(error)).ok()
 }
 
-fn format(env: &dyn Fn(&str) -> Option<String>) -> Result<Option<Format>, String> {
+fn format(env: &dyn Fn(&str) -> Option<String>) -> Result<Option<LineFormat>, String> {
     match env("LOG_FORMAT").as_deref().map(str::trim) {
         None => Ok(None),
-        Some("json") => Ok(Some(Format::Json)),
-        Some("pretty") => Ok(Some(Format::Pretty)),
+        Some("json") => Ok(Some(LineFormat::Json)),
+        Some("pretty") => Ok(Some(LineFormat::Pretty)),
         Some(_) => Err("LOG_FORMAT: write json or pretty".to_owned()),
     }
 }

@@ -80,9 +80,9 @@ fn a_span_that_has_ids_keeps_them() {
     lines_of(&[], || {
         let span = info_span!("job");
         span.in_scope(|| info!("too early"));
-        let before = TraceContext::of(&span).unwrap().trace_id();
+        let before = TraceContext::from_span(&span).unwrap().trace_id();
         assert!(!set_parent(&span, &sampled().parse().unwrap()));
-        assert_eq!(TraceContext::of(&span).unwrap().trace_id(), before);
+        assert_eq!(TraceContext::from_span(&span).unwrap().trace_id(), before);
     });
 }
 

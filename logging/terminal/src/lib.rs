@@ -1,19 +1,17 @@
-//! Text from outside that a person reads in a terminal.
+//! Escapes text from outside before it is shown in a terminal.
 
 use std::fmt::Write;
 
-/// Whether a terminal acts on the character instead of showing it: control
-/// characters, separators of lines, and what turns the direction of writing
-/// (Unicode UAX #9, section 2), behind which a name can look like another.
+/// Whether a terminal acts on the character instead of showing it: control characters, line separators, and characters
+/// that change the direction of writing (Unicode UAX #9, section 2), with which one name can look like another.
 #[must_use]
 pub fn is_acted_on(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The text with JSON's escape (RFC 8259, 7: four hexadecimal digits) in place
-/// of every such character; all of them are below U+10000. JSON stays the same
-/// JSON.
+/// Replaces every such character with JSON's escape (RFC 8259, section 7); all of them are below U+10000. JSON keeps its
+/// meaning.
 #[must_use]
 pub fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -21,7 +19,7 @@ pub fn escaped(text: &str) -> String {
     shown
 }
 
-/// Adds the text as [`escaped`] has it.
+/// Appends the text, escaped as in [`escaped`].
 pub fn escape_into(text: &str, shown: &mut String) {
     if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return shown.push_str(text);

@@ -1,5 +1,5 @@
-# Waits until `logq admin bootstrap` has made the data streams. The first line that came before would make an ordinary
-# index in the place of a stream. Lines wait in the kubelet's files meanwhile.
+# Waits until `logq admin bootstrap` has created the data streams. An earlier line would create an ordinary index with
+# the name of a stream. Lines wait in the kubelet's files meanwhile.
 require 'net/http'
 
 scheme = ENV.fetch('FLUENT_OPENSEARCH_SCHEME', 'https')
@@ -7,9 +7,9 @@ uri = URI("#{scheme}://#{ENV.fetch('FLUENT_OPENSEARCH_HOST')}:#{ENV.fetch('FLUEN
 options = { use_ssl: scheme == 'https', ca_file: ENV['FLUENT_OPENSEARCH_CA_PATH'], open_timeout: 5, read_timeout: 5 }
 password = (file = ENV['FLUENT_OPENSEARCH_PASSWORD_FILE']) ? File.read(file).chomp : ENV['FLUENT_OPENSEARCH_PASSWORD']
 
-told = nil
+reported = nil
 loop do
-  said = begin
+  answer = begin
     Net::HTTP.start(uri.host, uri.port, **options) do |http|
       request = Net::HTTP::Head.new(uri)
       request.basic_auth(ENV['FLUENT_OPENSEARCH_USER'], password) if ENV['FLUENT_OPENSEARCH_USER']
@@ -18,10 +18,10 @@ loop do
   rescue StandardError => e
     e.class.name
   end
-  # 403: it is there, and this account may only write.
-  break if %w[200 403].include?(said)
+  # 403: the stream exists, but this account may only write.
+  break if %w[200 403].include?(answer)
 
-  warn "waiting for the data streams at #{uri.host}: #{said}" if said != told
-  told = said
+  warn "waiting for the data streams at #{uri.host}: #{answer}" if answer != reported
+  reported = answer
   sleep 2
 end

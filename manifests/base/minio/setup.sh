@@ -1,12 +1,12 @@
 #!/bin/sh
-# Buckets, policies and accounts, with MinIO's own client. It can be run at any time: what is there stays, keys and policies
-# become what the secret and the files say.
+# Creates buckets, policies and accounts with MinIO's own client. Idempotent: existing data stays; keys and policies are
+# updated from the secret and the files.
 set -eu
 
 secrets=/run/secrets
 say() { printf 'minio-setup: %s\n' "$*"; }
 
-# Through the environment, so that no key is an argument. They are letters and digits, so nothing needs escaping.
+# In the environment, so that no key is an argument. Keys have only letters and digits, so they need no escaping.
 MC_HOST_store="${MINIO_SCHEME:-http}://$(cat "$secrets/minio/root-user"):$(cat "$secrets/minio/root-password")@${MINIO_HOST:-minio:9000}"
 export MC_HOST_store
 
@@ -20,9 +20,8 @@ until mc --quiet ready store >/dev/null 2>&1; do
     sleep 2
 done
 
-# An original that is deleted is gone: a bucket that never had versions keeps none. One that has or had them, which earlier releases
-# brought about, keeps a marker for each object that is deleted, and can never be without versions again. There MinIO removes the
-# markers and the versions that are no longer current by itself, in the background.
+# A deleted original must not survive as a version. New buckets have no versioning. Buckets of earlier releases have it:
+# it can only be suspended, and deleted objects leave markers. There a lifecycle rule removes markers and old versions.
 without_versions() {
     versioning=$(mc --json version info "$1")
     case $versioning in
@@ -35,7 +34,7 @@ without_versions() {
         *'"ExpiredObjectDeleteMarker":true'*) ;;
         *)
             mc --quiet ilm rule add --expire-delete-marker --noncurrent-expire-days 1 "$1"
-            say "$1 had versions: markers of deleted objects go by themselves"
+            say "$1 had versioning: MinIO removes delete markers and old versions in the background"
             ;;
     esac
 }
@@ -46,9 +45,9 @@ for bucket in input output; do
     mc --quiet anonymous set none "store/$bucket"
 done
 
-for account in irmgard anonymizer desk sweep; do
+for account in irmgard anonymizer operator-shell sweep; do
     mc --quiet admin policy create store "$account" "/setup/$account.json"
-    # Asked for name and key, mc reads them from its input.
+    # mc reads the name and the key from standard input.
     printf '%s\n%s\n' "$account" "$(cat "$secrets/accounts/$account")" | mc --quiet admin user add store
     if ! attached=$(mc --json admin policy attach store "$account" --user "$account" 2>&1); then
         case $attached in
@@ -59,5 +58,5 @@ for account in irmgard anonymizer desk sweep; do
                 ;;
         esac
     fi
-    say "$account may do what $account.json says"
+    say "account $account has the policy $account.json"
 done

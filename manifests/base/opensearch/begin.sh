@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Writes a node's configuration, and decides whether it may found the cluster. It runs before OpenSearch, with the image's bash.
+# Writes a node's configuration and decides whether the node may bootstrap the cluster. Runs before OpenSearch, with the
+# image's bash.
 #
-# Only the first pod founds, and only on an empty volume when all other pods have said that they belong to no cluster: were it told
-# to for ever, a lost volume would make it found a second one beside that of the others, and each would get a part of the lines. A
-# pod that is missing or silent may have data, so it is waited for until it speaks, or until a person says that there is no cluster.
-# That it founded is written on its volume, so that a first start that breaks off goes on; a cluster that is there ignores it.
+# Only the first pod bootstraps, on an empty volume, after all other pods have answered that they have no cluster. With
+# the setting always on, a lost volume would lead to a second cluster that gets a part of the lines. A pod that does not
+# answer may have data, so the script waits for its answer, or for a person who confirms that there is no cluster.
+# A file on the volume records the bootstrap, so an interrupted first start can continue. A formed cluster ignores the
+# setting.
 set -Eeuo pipefail
 shopt -s inherit_errexit
 
@@ -12,13 +14,13 @@ install=${OPENSEARCH_HOME:-/usr/share/opensearch}
 settings=${SETTINGS:-/etc/irmgard/opensearch.yml}
 into=${CONFIGURATION:-/configuration}
 port=${PEER_PORT:-9200}
-# How many pods there are to be, this one among them.
+# The number of pods, including this one.
 pods=${PODS:-1}
-# Seconds until this gives up, and Kubernetes begins it again. A node that finds no cluster answers after half a minute.
+# Seconds until the script fails and Kubernetes restarts it. A node without a cluster answers after half a minute.
 patience=${PATIENCE:-180}
 founded=$install/data/founded
 
-# What a process of OpenSearch must be allowed to open, or it ends at its start ("bootstrap checks failed").
+# Minimum limit of open files. Below it, OpenSearch exits at startup ("bootstrap checks failed").
 open_files=${OPEN_FILES:-65535}
 
 cp -R "$install/config/." "$into/"
@@ -27,15 +29,16 @@ cp "$settings" "$into/opensearch.yml"
 say() { echo "begin: $*"; }
 
 found() {
-    say "$HOSTNAME founds the cluster, or did so"
+    say "$HOSTNAME bootstraps the cluster, unless it exists already"
     echo "cluster.initial_cluster_manager_nodes: $HOSTNAME" >>"$into/opensearch.yml"
 }
 
-# The limit is the container runtime's, which no pod can raise. A configuration of one node alone is not checked by OpenSearch.
+# The container runtime sets the limit; a pod cannot raise it. OpenSearch does not check it with
+# discovery.type: single-node.
 limit=$(ulimit -Hn)
 if [[ $limit != unlimited ]] && ((limit < open_files)) && ! grep -q '^discovery\.type: *single-node' "$settings"; then
-    say "a container of this node may open $limit files, and OpenSearch wants $open_files. On the node raise the limit of the container" \
-        "runtime: 'systemctl edit containerd', the lines '[Service]' and 'LimitNOFILE=1048576', 'systemctl restart containerd'." \
+    say "a container on this node may open $limit files, but OpenSearch needs $open_files. Raise the container runtime's limit on the" \
+        "node: 'systemctl edit containerd', the lines '[Service]' and 'LimitNOFILE=1048576', 'systemctl restart containerd'." \
         "Then delete this pod: kubectl delete pod -n irmgard $HOSTNAME" >&2
     exit 1
 fi
@@ -46,7 +49,7 @@ addresses() {
     getent ahosts opensearch-nodes | while read -r address rest; do echo "$address"; done | sort -u
 }
 
-# What the node at an address says: `_na_` while it belongs to no cluster. Nothing where it does not answer.
+# Prints the cluster id of the node at an address: `_na_` without a cluster, nothing without an answer.
 cluster_of() {
     local answer
     # shellcheck disable=SC2016  # the inner shell's
@@ -56,7 +59,7 @@ cluster_of() {
     fi
 }
 
-# A configuration of one node alone (discovery.type: single-node) founds by itself.
+# With discovery.type: single-node, OpenSearch bootstraps by itself.
 if [[ $HOSTNAME != *-0 ]] || ! grep -q '^discovery\.seed_hosts:' "$settings"; then
     exit
 fi
@@ -70,7 +73,7 @@ fi
 
 until addresses | grep -qxF "$POD_IP"; do
     if ((SECONDS > patience)); then
-        say "opensearch-nodes does not lead to this pod ($POD_IP): whether the cluster is there already cannot be known" >&2
+        say "opensearch-nodes does not resolve to this pod ($POD_IP), so other pods and their cluster cannot be found" >&2
         exit 1
     fi
     sleep 1
@@ -84,7 +87,7 @@ until [[ -e $founded ]]; do
             '') silent+=("$pod") ;;
             _na_) free=$((free + 1)) ;;
             *)
-                say "$pod belongs to the cluster $cluster: $HOSTNAME joins it, with an empty volume"
+                say "$pod belongs to the cluster $cluster: $HOSTNAME joins it with an empty volume"
                 exit
                 ;;
         esac
@@ -94,12 +97,12 @@ until [[ -e $founded ]]; do
         break
     fi
     if ((SECONDS > patience)); then
-        say "$HOSTNAME has an empty volume, and founds no cluster beside pods that may have one: of $pods pods $free have none" \
-            "(silent: ${silent[*]:-nobody}). Look why the others do not answer. Where there is no cluster, say so while this waits:" \
+        say "$HOSTNAME has an empty volume and does not bootstrap a cluster, because other pods may have one: $free of $pods pods have" \
+            "none (no answer: ${silent[*]:-none}). Check why they do not answer. If there is no cluster, confirm it while this waits:" \
             "kubectl exec -n irmgard $HOSTNAME -c configuration -- touch $founded" >&2
         exit 1
     fi
-    say "waiting: of $pods pods $free have no cluster (silent: ${silent[*]:-nobody})"
+    say "waiting: $free of $pods pods have no cluster (no answer: ${silent[*]:-none})"
     sleep 2
 done
 found

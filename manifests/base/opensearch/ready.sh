@@ -1,32 +1,34 @@
 #!/usr/bin/env bash
-# The readiness probe of OpenSearch. A node that has started becomes ready when it belongs to the cluster and each index has all
-# its copies (green). In a rollout or a drain Kubernetes takes the next pod only then. That pod could hold the only copy.
+# The readiness probe of OpenSearch. A started node becomes ready when it belongs to the cluster and each index has all
+# its copies (green). Only then a rollout or drain stops the next pod, which could have the only copy.
 #
-# A node that was ready stays ready: an index without a copy is no reason to refuse lines. A node also becomes ready when it is the
-# only one, or when the cluster has made no copy for a minute: what is still missing then does not come by waiting. It is ten
-# minutes where an index is not there at all (red), since the next pod to be stopped may be the one that brings it.
+# A ready node stays ready: it accepts lines even if copies are missing. A node also becomes ready
+# - when it is the only node;
+# - when copies are missing (yellow) and the cluster has made none for a minute, because waiting longer does not help;
+# - when an index is missing (red) and the cluster has made no copy for ten minutes. This limit is longer because the next
+#   pod to stop may be the one that restores the index.
 set -Eeuo pipefail
 
 port=${HTTP_PORT:-9200}
 # The start time of the process that was ready.
 ready=${READY:-/tmp/ready}
-# Since when no copy is made: the start time of the process, and seconds of uptime.
+# The start time of the process, and the uptime in seconds since which no copy has been made.
 quiet=${QUIET:-/tmp/quiet}
 
 answer=$(timeout 8 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0" && printf "GET /_cluster/health?local=true HTTP/1.0\r\n\r\n" >&3 && cat <&3' "$port")
 if [[ $answer != HTTP/1.?' 200 '* ]]; then
-    echo "ready: OpenSearch answers ${answer%%$'\r'*}" >&2
+    echo "ready: OpenSearch answered ${answer%%$'\r'*}" >&2
     exit 1
 fi
 
-# When process 1 began, in hundredths of a second since the machine's start: field 22 of its stat, after a name in parentheses.
+# Start time of process 1 in clock ticks since boot: field 22 of its stat. The name in parentheses may contain spaces.
 stat=$(</proc/1/stat)
 read -ra fields <<<"${stat##*)}"
 started=${fields[19]}
 if [[ -e $ready && $(<"$ready") == "$started" ]]; then
     exit
 fi
-# Without a manager a node sees itself alone.
+# Without a cluster manager, a node sees only itself.
 if [[ $answer != *'"discovered_cluster_manager":true'* ]]; then
     rm -f "$quiet"
     echo 'ready: waiting until the node belongs to a cluster' >&2
@@ -50,7 +52,7 @@ if [[ ! -e $quiet ]] || ! read -r process since <"$quiet" || [[ $process != "$st
     since=$up
     echo "$started $since" >"$quiet"
 fi
-# Seconds without a copy being made: copies are missing, or an index.
+# Seconds without a new copy after which the node becomes ready.
 patience=600
 if [[ $answer == *'"status":"yellow"'* ]]; then
     patience=60
@@ -60,5 +62,5 @@ if ((wait <= 0)); then
     echo "$started" >"$ready"
     exit
 fi
-echo "ready: copies are missing and none is being made; ready in $wait s" >&2
+echo "ready: copies are missing, but none is being made; ready in $wait s" >&2
 exit 1

@@ -1,21 +1,21 @@
-//! Who may ask the Kubernetes API, and for what.
+//! Access to the Kubernetes API.
 
 use manifests::object::{list_of, text};
 use serde_json::Value;
 
-use crate::{builds, check, none};
+use crate::{assert_no_violations, builds, check_workloads};
 
-/// Who asks the Kubernetes API: a token is mounted there and nowhere else.
+/// The workloads that use the Kubernetes API. Only they mount a token.
 const WITH_TOKEN: [&str; 4] = ["postgres", "postgres-settings", "rabbitmq", "fluentd"];
 
 #[test]
-fn tokens_are_where_they_are_needed() {
-    check("service accounts' tokens", |workload, build| {
+fn only_api_clients_mount_a_token() {
+    check_workloads("service accounts' tokens", |workload, build| {
         let pod = workload.pod();
         let needs = WITH_TOKEN.contains(&workload.name());
-        let mut wrong = Vec::new();
+        let mut violations = Vec::new();
         if pod["automountServiceAccountToken"] != Value::Bool(needs) {
-            wrong.push(format!("automountServiceAccountToken must be {needs}"));
+            violations.push(format!("automountServiceAccountToken must be {needs}"));
         }
         if needs {
             let account = text(&pod["serviceAccountName"]);
@@ -26,16 +26,15 @@ fn tokens_are_where_they_are_needed() {
                     })
             });
             if !bound {
-                wrong.push(format!("nothing is granted to the account {account:?}"));
+                violations.push(format!("the account {account:?} has no role"));
             }
         } else if !pod["serviceAccountName"].is_null() {
-            wrong.push("an account that it does not use".to_owned());
+            violations.push("it has an account without using it".to_owned());
         }
-        wrong
+        violations
     });
 }
 
-/// Rights are named one by one.
 #[test]
 fn roles_have_no_wildcard() {
     let Some(builds) = builds("roles") else {
@@ -66,15 +65,15 @@ fn roles_have_no_wildcard() {
     }
 }
 
-/// Who is in a pod has its account. What can be named is named, so that nobody changes what is another's; what cannot be (`create`
-/// and `list`) is no pod, and nothing that makes one.
+/// An intruder in a pod has the pod's account. Rules name the objects that they change, where Kubernetes allows it. `create`, which
+/// cannot name objects, is granted neither for pods nor for objects that create pods.
 #[test]
-fn roles_name_what_they_change() {
+fn roles_name_the_objects_that_they_change() {
     let Some(builds) = builds("what roles change") else {
         return;
     };
-    let mut wrong = Vec::new();
-    let mut seen = 0;
+    let mut violations = Vec::new();
+    let mut checked = 0;
     for build in &builds {
         let roles = build
             .objects
@@ -82,34 +81,34 @@ fn roles_name_what_they_change() {
             .filter(|o| matches!(o.kind(), "Role" | "ClusterRole"));
         for role in roles {
             for rule in list_of(role.at("/rules")) {
-                seen += 1;
-                wrong.extend(unnamed(rule).map(|what| format!("{}: {role}: {what}: {rule}", build.name)));
+                checked += 1;
+                violations.extend(excess(rule).map(|what| format!("{}: {role}: {what}: {rule}", build.name)));
             }
         }
     }
-    assert!(seen > 20, "only {seen} rules were looked at");
-    none(wrong);
+    assert!(checked > 20, "only {checked} rules were checked");
+    assert_no_violations(violations);
 }
 
-/// What a rule lets change that it should not; None where it is well.
-fn unnamed(rule: &Value) -> Option<&'static str> {
+/// Why a rule grants too much.
+fn excess(rule: &Value) -> Option<&'static str> {
     let verbs = || list_of(&rule["verbs"]).iter().map(text);
     let named = list_of(&rule["resourceNames"]);
     let mut resources = list_of(&rule["resources"]).iter().map(text);
     if verbs().any(|verb| verb == "create") && !resources.all(|kind| matches!(kind, "configmaps" | "events"))
     {
-        return Some("it makes what runs or what lets in");
+        return Some("it creates pods or grants access");
     }
     let reads = |verb| matches!(verb, "create" | "get" | "list" | "watch");
     if named.is_empty() && !verbs().all(reads) {
-        return Some("it changes any of them");
+        return Some("it changes any object");
     }
-    // Kubernetes cannot name what is not there yet: such a rule grants nothing.
+    // Kubernetes cannot match the name of a new object, so such a rule grants nothing.
     (!named.is_empty() && verbs().any(|verb| verb == "create")).then_some("`create` has no name")
 }
 
 #[test]
-fn a_role_that_changes_anything_is_seen() {
+fn a_rule_that_grants_too_much_is_found() {
     let rule = |verbs: &[&str], resource: &str, names: &[&str]| serde_json::json!({ "resources": [resource], "verbs": verbs, "resourceNames": names });
     for bad in [
         rule(&["get", "patch"], "pods", &[]),
@@ -117,12 +116,12 @@ fn a_role_that_changes_anything_is_seen() {
         rule(&["create"], "pods", &[]),
         rule(&["create"], "configmaps", &["one"]),
     ] {
-        assert!(unnamed(&bad).is_some(), "{bad}");
+        assert!(excess(&bad).is_some(), "{bad}");
     }
     for good in [
         rule(&["create", "list", "watch"], "configmaps", &[]),
         rule(&["patch"], "pods", &["one"]),
     ] {
-        assert_eq!(unnamed(&good), None, "{good}");
+        assert_eq!(excess(&good), None, "{good}");
     }
 }

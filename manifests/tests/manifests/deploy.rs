@@ -1,4 +1,4 @@
-//! What `manifests/deploy` tells kubectl, and in which order; a script is in kubectl's place.
+//! The commands of `manifests/deploy`, and their order. A script stands in for kubectl.
 
 use std::{
     fs,
@@ -10,8 +10,8 @@ use manifests::Tree;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Notes its words, and answers out of files beside it. `late` says how often the rollout of irmgard fails, `pods` how many of a
-/// workload are wanted, in lines `name count`.
+/// Records its arguments, and answers from files beside it. `late`: how often the rollout of irmgard fails. `pods`: the replicas of
+/// workloads, in lines `name count`.
 const KUBECTL: &str = r#"#!/usr/bin/env bash
 set -eu
 cd "$(dirname "$0")"
@@ -35,9 +35,9 @@ case $* in
 esac
 "#;
 
-/// A deployment of an overlay: the folder of the script in kubectl's place, and how it ended.
-fn deployed(tree: &Tree, overlay: &str, last: &str, late: u32, comes: bool) -> (TempDir, Output) {
-    let (folder, mut command) = prepared(tree, overlay);
+/// Deploys an overlay. Returns the stand-in's folder, and the result.
+fn deploy(tree: &Tree, overlay: &str, last: &str, late: u32, comes: bool) -> (TempDir, Output) {
+    let (folder, mut command) = prepare(tree, overlay);
     let file = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
     file("last", last);
     file("late", &late.to_string());
@@ -48,16 +48,16 @@ fn deployed(tree: &Tree, overlay: &str, last: &str, late: u32, comes: bool) -> (
     (folder, output)
 }
 
-/// A deployment into a cluster that has such `pods`.
-fn over(tree: &Tree, overlay: &str, pods: &str, shrink: &str) -> (Vec<String>, Output) {
-    let (folder, mut command) = prepared(tree, overlay);
+/// Deploys into a cluster with these `pods`. Returns the commands, and the result.
+fn deploy_over(tree: &Tree, overlay: &str, pods: &str, shrink: &str) -> (Vec<String>, Output) {
+    let (folder, mut command) = prepare(tree, overlay);
     fs::write(folder.path().join("pods"), pods).unwrap();
     let output = command.env("DEPLOY_SHRINK", shrink).output().unwrap();
-    (said(&folder), output)
+    (commands(&folder), output)
 }
 
-/// The folder of the script in kubectl's place, before a deployment into an empty cluster.
-fn prepared(tree: &Tree, overlay: &str) -> (TempDir, Command) {
+/// The stand-in's folder, and a deployment into an empty cluster.
+fn prepare(tree: &Tree, overlay: &str) -> (TempDir, Command) {
     let folder = tempfile::tempdir().unwrap();
     let built = tree.text(&format!("overlays/{overlay}")).unwrap();
     let files = [
@@ -80,20 +80,21 @@ fn prepared(tree: &Tree, overlay: &str) -> (TempDir, Command) {
     (folder, command)
 }
 
-fn said(folder: &TempDir) -> Vec<String> {
+fn commands(folder: &TempDir) -> Vec<String> {
     let text = fs::read_to_string(folder.path().join("said")).unwrap();
     text.lines().map(str::to_owned).collect()
 }
 
-/// The place of the one command that begins so.
-fn place(said: &[String], begin: &str) -> usize {
-    said.iter()
+/// The position of the only command with this beginning.
+fn position(commands: &[String], begin: &str) -> usize {
+    commands
+        .iter()
         .position(|line| line.starts_with(begin))
-        .unwrap_or_else(|| panic!("no `{begin}` in {said:#?}"))
+        .unwrap_or_else(|| panic!("no `{begin}` in {commands:#?}"))
 }
 
-/// What kubectl remembers of a Deployment that had two pods.
-fn remembered() -> Value {
+/// kubectl's last applied configuration of a Deployment with two pods.
+fn last_applied() -> Value {
     json!({
         "kind": "Deployment",
         "metadata": { "annotations": { "other": r#"{"replicas":2,"selector":{}}"# } },
@@ -102,19 +103,19 @@ fn remembered() -> Value {
 }
 
 #[test]
-fn an_autoscaler_takes_over_as_many_pods_as_there_are() {
+fn an_autoscaler_starts_with_the_current_number_of_pods() {
     let Some(tree) = Tree::new("deployments of an autoscaler").unwrap() else {
         return;
     };
-    let (folder, output) = deployed(&tree, "ha", &remembered().to_string(), 0, true);
+    let (folder, output) = deploy(&tree, "ha", &last_applied().to_string(), 0, true);
     assert!(output.status.success(), "{output:?}");
-    let said = said(&folder);
+    let said = commands(&folder);
     assert!(
-        place(&said, "apply set-last-applied") < place(&said, "apply --filename"),
+        position(&said, "apply set-last-applied") < position(&said, "apply --filename"),
         "{said:#?}"
     );
     let forgotten = fs::read_to_string(folder.path().join("forgotten")).unwrap();
-    let mut wanted = remembered();
+    let mut wanted = last_applied();
     wanted["spec"].as_object_mut().unwrap().remove("replicas");
     assert_eq!(serde_json::from_str::<Value>(&forgotten).unwrap(), wanted);
 
@@ -122,23 +123,23 @@ fn an_autoscaler_takes_over_as_many_pods_as_there_are() {
     for (overlay, last) in [
         ("ha", ""),
         ("ha", last.as_str()),
-        ("minikube", &remembered().to_string()),
+        ("minikube", &last_applied().to_string()),
     ] {
-        let (folder, output) = deployed(&tree, overlay, last, 0, true);
+        let (folder, output) = deploy(&tree, overlay, last, 0, true);
         assert!(output.status.success(), "{output:?}");
         assert!(!folder.path().join("forgotten").exists(), "{overlay}, {last}");
     }
 }
 
 #[test]
-fn programs_are_waited_for_when_their_servers_are_there() {
+fn programs_are_awaited_after_their_servers() {
     let Some(tree) = Tree::new("the order of a deployment").unwrap() else {
         return;
     };
-    // It has been late once: its servers' images took long.
-    let (folder, output) = deployed(&tree, "minikube", "", 1, true);
+    // The first wait fails, as with slow downloads of the servers' images.
+    let (folder, output) = deploy(&tree, "minikube", "", 1, true);
     assert!(output.status.success(), "{output:?}");
-    let said = said(&folder);
+    let said = commands(&folder);
     let order = [
         "kustomize",
         "delete jobs",
@@ -149,10 +150,10 @@ fn programs_are_waited_for_when_their_servers_are_there() {
         "wait deployment.apps/irmgard --for=condition=Progressing",
         "rollout status daemonset.apps/fluentd --namespace irmgard-fluentd",
     ]
-    .map(|begin| place(&said, begin));
+    .map(|begin| position(&said, begin));
     assert!(order.is_sorted(), "{said:#?}");
 
-    let (_, output) = deployed(&tree, "minikube", "", 1, false);
+    let (_, output) = deploy(&tree, "minikube", "", 1, false);
     assert!(
         !output.status.success(),
         "a release that does not come was taken for good"
@@ -160,51 +161,51 @@ fn programs_are_waited_for_when_their_servers_are_there() {
 }
 
 #[test]
-fn no_data_service_loses_a_pod_by_the_wrong_overlay() {
+fn a_wrong_overlay_removes_no_pod_of_a_data_service() {
     let Some(tree) = Tree::new("deployments with fewer pods").unwrap() else {
         return;
     };
     for service in ["postgres", "rabbitmq", "opensearch"] {
         let three = format!("{service} 3");
-        let (said, output) = over(&tree, "minikube", &three, "");
+        let (said, output) = deploy_over(&tree, "minikube", &three, "");
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         let changes = |line: &&String| !line.starts_with("kustomize ") && !line.starts_with("get ");
         assert_eq!(said.iter().find(changes), None, "{service} was refused too late");
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(
-            told.contains(&format!("deploy: {service} has 3 pods, and 1 in ")),
+            told.contains(&format!("deploy: {service} has 3 pods, but only 1 in ")),
             "{told}"
         );
         let how = format!("manifests/components/{service}-three/kustomization.yaml");
         assert!(told.contains(&how) && tree.path().join(how).is_file(), "{told}");
 
-        let (said, output) = over(&tree, "minikube", &three, "1");
+        let (said, output) = deploy_over(&tree, "minikube", &three, "1");
         assert!(output.status.success(), "{output:?}");
-        place(&said, "apply --filename");
+        position(&said, "apply --filename");
     }
     for (overlay, pods) in [
         ("ha", "postgres 3"),
         ("ha", "postgres 1"),
         ("minikube", "postgres 0"),
     ] {
-        let (_, output) = over(&tree, overlay, pods, "");
+        let (_, output) = deploy_over(&tree, overlay, pods, "");
         assert!(output.status.success(), "{overlay} over {pods}: {output:?}");
     }
 }
 
 #[test]
-fn what_an_autoscaler_has_at_nothing_gets_a_pod() {
+fn a_workload_that_an_autoscaler_left_at_zero_gets_a_pod() {
     let Some(tree) = Tree::new("deployments of what stands at 0").unwrap() else {
         return;
     };
-    let (said, output) = over(&tree, "ha", "irmgard 0\nanonymizer 4", "");
+    let (said, output) = deploy_over(&tree, "ha", "irmgard 0\nanonymizer 4", "");
     assert!(output.status.success(), "{output:?}");
     let order = [
         "apply --filename",
         "scale deployment irmgard --namespace irmgard --replicas 1",
         "rollout status deployment.apps/irmgard",
     ]
-    .map(|begin| place(&said, begin));
+    .map(|begin| position(&said, begin));
     assert!(order.is_sorted(), "{said:#?}");
     assert!(
         !said
@@ -215,17 +216,17 @@ fn what_an_autoscaler_has_at_nothing_gets_a_pod() {
 }
 
 #[test]
-fn a_data_service_that_takes_long_may_be_waited_for_again() {
+fn a_wait_for_a_slow_data_service_can_be_repeated() {
     let Some(tree) = Tree::new("a data service that takes long").unwrap() else {
         return;
     };
-    let (folder, mut command) = prepared(&tree, "ha");
+    let (folder, mut command) = prepare(&tree, "ha");
     fs::write(folder.path().join("stuck"), "").unwrap();
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        told.contains("statefulset.apps/postgres has not rolled, and goes on"),
+        told.contains("the rollout of statefulset.apps/postgres is not complete; it continues"),
         "{told}"
     );
 }

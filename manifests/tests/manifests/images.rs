@@ -1,18 +1,18 @@
-//! Every image is named with its version, in one place, and ours with the version of the workspace.
+//! Every image has a version, which one file sets. Our images have the version of the workspace.
 
 use std::{collections::BTreeSet, fs};
 
 use manifests::{
     object::{list_of, text},
-    tools::project,
+    tools::project_root,
 };
 use serde_json::Value;
 
-use crate::{builds, none};
+use crate::{assert_no_violations, builds};
 
 const OURS: [&str; 3] = ["irmgard", "anonymizer", "logq"];
 
-/// The folder of the Dockerfile of each image that is built here.
+/// The folder of the Dockerfile of each image of this project.
 const BUILT: [(&str, &str); 6] = [
     ("irmgard", "services/irmgard"),
     ("anonymizer", "services/anonymizer"),
@@ -32,7 +32,7 @@ fn tag_of(name: &str) -> String {
     let image = images.iter().find(|image| image["name"] == name);
     let tag =
         image.unwrap_or_else(|| panic!("images/kustomization.yaml does not name {name}"))["newTag"].clone();
-    // A tag like 0.10 would be a number for YAML, and another one for kustomize.
+    // YAML reads an unquoted tag like 0.10 as a number, and kustomize would print another one.
     tag.as_str()
         .unwrap_or_else(|| panic!("{name}: its tag must be a text: {tag}"))
         .to_owned()
@@ -48,7 +48,7 @@ fn images_are_pinned() {
         .map(|image| format!("{}:{}", text(&image["newName"]), text(&image["newTag"])))
         .collect();
     let mut used = BTreeSet::new();
-    let mut wrong = Vec::new();
+    let mut violations = Vec::new();
     for build in &builds {
         for workload in &build.objects {
             for container in workload.containers() {
@@ -56,18 +56,18 @@ fn images_are_pinned() {
                 used.insert(image.to_owned());
                 let tag = image.rsplit_once(':').map_or("", |(_, tag)| tag);
                 if matches!(tag, "" | "latest") || tag.contains('/') {
-                    wrong.push(format!("{}: {workload}: {image} has no version", build.name));
+                    violations.push(format!("{}: {workload}: {image} has no version", build.name));
                 }
                 if build.name == "base" && !pinned.contains(image) {
-                    wrong.push(format!("{workload}: {image} is not of images/kustomization.yaml"));
+                    violations.push(format!("{workload}: {image} is not of images/kustomization.yaml"));
                 }
             }
         }
     }
     for image in pinned.difference(&used) {
-        wrong.push(format!("images/kustomization.yaml: {image} is not used"));
+        violations.push(format!("images/kustomization.yaml: {image} is not used"));
     }
-    none(wrong);
+    assert_no_violations(violations);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn pods_of_our_images_are_labelled_with_its_version() {
     let Some(builds) = builds("version labels") else {
         return;
     };
-    let mut wrong = Vec::new();
+    let mut violations = Vec::new();
     for build in &builds {
         for workload in &build.objects {
             for container in workload.containers() {
@@ -99,7 +99,7 @@ fn pods_of_our_images_are_labelled_with_its_version() {
                     .map(String::as_str)
                     != Some(rest.1)
                 {
-                    wrong.push(format!(
+                    violations.push(format!(
                         "{}: {workload}: {} is not {}",
                         build.name,
                         schema::label::VERSION,
@@ -109,15 +109,15 @@ fn pods_of_our_images_are_labelled_with_its_version() {
             }
         }
     }
-    none(wrong);
+    assert_no_violations(violations);
 }
 
-/// The label of each Dockerfile is the tag that the manifests ask for; the revision is given when it is built.
+/// The label of each Dockerfile is the tag in the manifests. The build sets the revision.
 #[test]
-fn dockerfiles_say_what_they_build() {
-    let mut wrong = Vec::new();
+fn dockerfiles_label_their_version() {
+    let mut violations = Vec::new();
     for (name, folder) in BUILT {
-        let file = project().join(folder).join("Dockerfile");
+        let file = project_root().join(folder).join("Dockerfile");
         let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let version = format!("org.opencontainers.image.version=\"{}\"", tag_of(name));
         for wanted in [
@@ -126,14 +126,14 @@ fn dockerfiles_say_what_they_build() {
             "ARG REVISION",
         ] {
             if !text.contains(wanted) {
-                wrong.push(format!("{folder}/Dockerfile: it does not say {wanted}"));
+                violations.push(format!("{folder}/Dockerfile: it does not say {wanted}"));
             }
         }
         let runs_as_root = !text
             .lines()
             .any(|line| line.starts_with("USER ") && !line.contains("root"));
         if runs_as_root != (name == "fluentd") {
-            wrong.push(format!(
+            violations.push(format!(
                 "{folder}/Dockerfile: only Fluentd runs as root, and it does"
             ));
         }
@@ -142,40 +142,40 @@ fn dockerfiles_say_what_they_build() {
             let words: Vec<&str> = from.split_whitespace().collect();
             let image = words.first().copied().unwrap_or_default();
             if !stages.contains(image) && (!image.contains(':') || image.ends_with(":latest")) {
-                wrong.push(format!("{folder}/Dockerfile: FROM {image} has no version"));
+                violations.push(format!("{folder}/Dockerfile: FROM {image} has no version"));
             }
             if let [_, "AS", stage] = words[..] {
                 stages.insert(stage);
             }
         }
     }
-    none(wrong);
+    assert_no_violations(violations);
 }
 
-/// Three images of one build: it is done once where the builder keeps layers.
+/// The four images share their build stages, so a builder with a layer cache compiles once.
 #[test]
-fn our_programs_are_built_alike() {
+fn our_images_share_their_build_stages() {
     let stages: BTreeSet<String> = BUILT
         .iter()
-        .filter(|(name, _)| OURS.contains(name))
+        .filter(|(name, _)| OURS.contains(name) || *name == "fluentd")
         .map(|(_, folder)| {
-            let text = fs::read_to_string(project().join(folder).join("Dockerfile")).unwrap();
+            let text = fs::read_to_string(project_root().join(folder).join("Dockerfile")).unwrap();
             let begin = text.find("FROM ").unwrap();
-            let end = text.rfind("\nFROM ").unwrap();
+            let build = text.find(" AS build\n").unwrap();
+            let end = build + text[build..].find("\nFROM ").unwrap();
             text[begin..end].trim_end().to_owned()
         })
         .collect();
     assert_eq!(
         stages.len(),
         1,
-        "what is before the last stage differs: {stages:#?}"
+        "what is up to the stage `build` differs: {stages:#?}"
     );
 }
 
-/// The same OpenSearch is tested with.
 #[test]
-fn opensearch_is_the_version_that_tests_use() {
-    let install = fs::read_to_string(project().join("local/install")).unwrap();
+fn the_image_of_opensearch_has_the_version_of_the_tests() {
+    let install = fs::read_to_string(project_root().join("local/install")).unwrap();
     let tested = install
         .lines()
         .find_map(|line| line.strip_prefix("readonly opensearch_version="));

@@ -1,4 +1,4 @@
-//! What logq, Services, budgets and policies select is there.
+//! The labels that logq, Services, disruption budgets and policies select.
 
 use manifests::{
     Object,
@@ -7,9 +7,9 @@ use manifests::{
 use schema::{component, label};
 use serde_json::Value;
 
-use crate::{builds, none};
+use crate::{assert_no_violations, builds};
 
-/// Components of the installation that log nothing of ours.
+/// Components that logq does not know.
 const OTHERS: [&str; 2] = ["dashboards", "otel-collector"];
 
 fn is_component(name: &str) -> bool {
@@ -21,15 +21,15 @@ fn workloads(objects: &[Object]) -> impl Iterator<Item = &Object> {
 }
 
 #[test]
-fn pods_say_whose_lines_theirs_are() {
+fn pods_have_the_labels_of_log_lines() {
     let Some(builds) = builds("labels of the manifests") else {
         return;
     };
-    let mut wrong = Vec::new();
+    let mut violations = Vec::new();
     for build in &builds {
         for workload in workloads(&build.objects) {
             let pod = workload.pod_labels();
-            let mut complain = |what: String| wrong.push(format!("{}: {workload}: {what}", build.name));
+            let mut complain = |what: String| violations.push(format!("{}: {workload}: {what}", build.name));
             for name in [label::NAME, label::COMPONENT, label::INSTANCE, label::PART_OF] {
                 if pod.get(name).is_none_or(String::is_empty) {
                     complain(format!("its pods have no label {name}"));
@@ -44,16 +44,16 @@ fn pods_say_whose_lines_theirs_are() {
             }
         }
     }
-    none(wrong);
+    assert_no_violations(violations);
 }
 
-/// logq's `--with-database` and the like: a label for each server that a workload is told of, and a workload of that name.
+/// logq's `--with-db` and the like need a label for each server that a workload uses, and a workload of that name.
 #[test]
-fn who_uses_a_server_says_so() {
+fn a_workload_has_a_label_for_each_server_that_it_uses() {
     let Some(builds) = builds("labels of what is used") else {
         return;
     };
-    let mut wrong = Vec::new();
+    let mut violations = Vec::new();
     for build in &builds {
         for workload in workloads(&build.objects) {
             let pod = workload.pod_labels();
@@ -69,19 +69,19 @@ fn who_uses_a_server_says_so() {
                 });
                 match pod.get(uses) {
                     None if uses_it => {
-                        wrong.push(format!(
+                        violations.push(format!(
                             "{}: {workload}: {mark} is set, but no label {uses}",
                             build.name
                         ));
                     }
                     Some(_) if !uses_it => {
-                        wrong.push(format!(
+                        violations.push(format!(
                             "{}: {workload}: {uses}, but {mark} is not set",
                             build.name
                         ));
                     }
                     Some(name) if !component::ALL.contains(&name.as_str()) => {
-                        wrong.push(format!(
+                        violations.push(format!(
                             "{}: {workload}: {uses}={name} is no component",
                             build.name
                         ));
@@ -91,7 +91,7 @@ fn who_uses_a_server_says_so() {
             }
         }
     }
-    none(wrong);
+    assert_no_violations(violations);
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn selectors_select_pods() {
     let Some(builds) = builds("selectors of the manifests") else {
         return;
     };
-    let mut wrong = Vec::new();
+    let mut violations = Vec::new();
     for build in &builds {
         for object in &build.objects {
             let selector = match object.kind() {
@@ -109,7 +109,7 @@ fn selectors_select_pods() {
                 "Deployment" | "StatefulSet" | "DaemonSet" => {
                     let own = labels(object.at("/spec/selector/matchLabels"));
                     if own.is_empty() || !selects(&own, &object.pod_labels()) {
-                        wrong.push(format!("{}: {object} does not select its own pods", build.name));
+                        violations.push(format!("{}: {object} does not select its own pods", build.name));
                     }
                     own
                 }
@@ -117,7 +117,7 @@ fn selectors_select_pods() {
             };
             let selected = selected(&selector, object.namespace(), &build.objects);
             if selected.is_empty() {
-                wrong.push(format!("{}: {object} selects no pod", build.name));
+                violations.push(format!("{}: {object} selects no pod", build.name));
             }
             let one_only = matches!(
                 object.kind(),
@@ -125,7 +125,7 @@ fn selectors_select_pods() {
             );
             if one_only && selected.len() > 1 {
                 let names: Vec<String> = selected.iter().map(ToString::to_string).collect();
-                wrong.push(format!(
+                violations.push(format!(
                     "{}: {object} selects pods of {}",
                     build.name,
                     names.join(", ")
@@ -133,22 +133,23 @@ fn selectors_select_pods() {
             }
         }
     }
-    none(wrong);
+    assert_no_violations(violations);
 }
 
-/// `kubectl apply -l` with a component and `configuration` brings all that the component's pods name (docs/releases.md).
+/// `kubectl apply -l` with a component and `configuration` applies everything that the component's pods reference
+/// (docs/releases.md).
 #[test]
-fn what_is_applied_alone_comes_with_what_it_names() {
+fn a_component_is_applied_with_its_references() {
     let Some(builds) = builds("parts that are applied alone") else {
         return;
     };
-    let (mut seen, mut wrong) = (0, Vec::new());
+    let (mut checked, mut violations) = (0, Vec::new());
     for build in &builds {
         for workload in workloads(&build.objects) {
             let mut named = Vec::new();
             references(workload.pod(), &mut named);
             for (kind, name) in named {
-                seen += 1;
+                checked += 1;
                 let there = build.objects.iter().find(|object| {
                     object.kind() == kind
                         && object.name() == name
@@ -156,16 +157,16 @@ fn what_is_applied_alone_comes_with_what_it_names() {
                 });
                 let part = there.and_then(|object| object.labels().remove(label::COMPONENT));
                 if part.as_deref() != Some("configuration") {
-                    wrong.push(format!("{}: {workload}: {kind} {name} is {part:?}", build.name));
+                    violations.push(format!("{}: {workload}: {kind} {name} is {part:?}", build.name));
                 }
             }
         }
     }
-    assert!(seen > 100, "only {seen} names were looked at");
-    none(wrong);
+    assert!(checked > 100, "only {checked} names were checked");
+    assert_no_violations(violations);
 }
 
-/// The ConfigMaps and Secrets that a part of a pod names.
+/// Adds the ConfigMaps and Secrets that a part of a pod references.
 fn references<'a>(part: &'a Value, found: &mut Vec<(&'static str, &'a str)>) {
     let members = part.as_object().into_iter().flatten();
     for (member, value) in members {
@@ -186,7 +187,7 @@ fn references<'a>(part: &'a Value, found: &mut Vec<(&'static str, &'a str)>) {
     }
 }
 
-/// The workloads whose pods have these labels; the one that Patroni gives to pods while they run is not asked for.
+/// The workloads whose pods have these labels. The label that Patroni gives to running pods does not count.
 fn selected<'a>(selector: &Labels, namespace: &str, objects: &'a [Object]) -> Vec<&'a Object> {
     let mut selector = selector.clone();
     selector.remove("role");
@@ -195,9 +196,9 @@ fn selected<'a>(selector: &Labels, namespace: &str, objects: &'a [Object]) -> Ve
         .collect()
 }
 
-/// Patroni finds its pods by labels that stand in its configuration.
+/// Patroni's configuration names the labels of its pods.
 #[test]
-fn patroni_looks_for_the_labels_of_its_pods() {
+fn patroni_selects_the_labels_of_its_pods() {
     let Some(builds) = builds("Patroni's labels") else {
         return;
     };

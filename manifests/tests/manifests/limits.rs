@@ -1,11 +1,11 @@
-//! Requests and limits: everywhere, and together small enough for what an overlay is made for.
+//! Requests and limits of resources: every container has them, and their sum fits the overlay's cluster.
 
 use manifests::{Object, object::text};
 use serde_json::Value;
 
-use crate::{builds, none, overlays};
+use crate::{assert_no_violations, builds, overlays};
 
-/// What minikube's node of 4 CPUs and 8 GB leaves to pods, beside Kubernetes itself.
+/// The resources for pods on minikube's node of 4 CPUs and 8 GB, without those of Kubernetes.
 const MILLICPUS: u64 = 3400;
 const MEBIBYTES: u64 = 7000;
 
@@ -30,14 +30,14 @@ fn every_container_has_requests_and_limits() {
     let Some(overlays) = overlays("requests and limits") else {
         return;
     };
-    let mut wrong = Vec::new();
+    let mut violations = Vec::new();
     for build in &overlays {
         for workload in &build.objects {
             for container in workload.containers() {
                 let mut read = |kind: &str, name: &str, read: fn(&str) -> Option<u64>| {
                     let number = read(text(&container["resources"][kind][name]));
                     if number.is_none() {
-                        wrong.push(format!("{}: {workload}: {kind} of {name}", build.name));
+                        violations.push(format!("{}: {workload}: {kind} of {name}", build.name));
                     }
                     number.unwrap_or(0)
                 };
@@ -56,10 +56,10 @@ fn every_container_has_requests_and_limits() {
             }
         }
     }
-    none(wrong);
+    assert_no_violations(violations);
 }
 
-/// Pods that stay: their CPU requests are what the scheduler adds up, their memory limits what they may come to.
+/// Of permanent pods: the sum of CPU requests, which the scheduler uses, and the sum of memory limits, which they may reach.
 #[test]
 fn minikube_has_room() {
     let Some(mut overlays) = overlays("minikube's room") else {
@@ -72,7 +72,7 @@ fn minikube_has_room() {
     let (mut cpu, mut memory) = (0, 0);
     let stay = |object: &&Object| matches!(object.kind(), "Deployment" | "StatefulSet" | "DaemonSet");
     for workload in build.objects.iter().filter(stay) {
-        // A DaemonSet has one on the only node.
+        // A DaemonSet has one pod on the only node.
         let replicas = workload.at("/spec/replicas").as_u64().unwrap_or(1);
         for container in manifests::object::list_of(&workload.pod()["containers"]) {
             let resources = &container["resources"];
@@ -87,13 +87,14 @@ fn minikube_has_room() {
     assert!(memory > 0 && memory <= MEBIBYTES, "{memory} MiB of {MEBIBYTES}");
 }
 
-/// A photo that irmgard takes is not refused before it, nor is much more let through: `65m` for `64MiB`.
+/// The Ingress accepts the largest photo that irmgard accepts, and not much more: `65m` for `64MiB`.
 #[test]
-fn the_ingress_takes_the_largest_photo() {
+fn the_ingress_accepts_the_largest_photo() {
     let Some(builds) = builds("the limit of the Ingress") else {
         return;
     };
-    let page = std::fs::read_to_string(manifests::tools::project().join("docs/configuration.md")).unwrap();
+    let page =
+        std::fs::read_to_string(manifests::tools::project_root().join("docs/configuration.md")).unwrap();
     let row = page
         .lines()
         .find(|line| line.starts_with("| `MAX_UPLOAD_BYTES` "));
@@ -104,27 +105,27 @@ fn the_ingress_takes_the_largest_photo() {
         .unwrap()
         .parse()
         .unwrap();
-    let mut seen = 0;
+    let mut checked = 0;
     for build in &builds {
         for ingress in build.objects.iter().filter(|object| object.kind() == "Ingress") {
-            seen += 1;
+            checked += 1;
             let limit =
                 text(ingress.at("/metadata/annotations/nginx.ingress.kubernetes.io~1proxy-body-size"));
             assert_eq!(limit, format!("{}m", largest + 1), "{}: {ingress}", build.name);
         }
     }
-    assert!(seen > 1, "only {seen} Ingresses were looked at");
+    assert!(checked > 1, "only {checked} Ingresses were checked");
 }
 
-/// Connections of one irmgard with its default pools: for requests, in the background, the relay's, and the one that draws ids.
+/// Connections of one irmgard with its default pools: for requests, for background work, for the relay, and for new ids.
 const CONNECTIONS: u64 = 16 + 4 + 1 + 1;
 
-/// For Patroni, people, migrations.
+/// Connections of Patroni, people and migrations.
 const OTHER_CONNECTIONS: u64 = 20;
 
-/// Also while a rollout has as many again: each pod that ends keeps its connections until it has drained.
+/// The limit holds during a rollout, which doubles the pods: an ending pod keeps its connections until it has drained.
 #[test]
-fn the_database_has_connections_for_all() {
+fn the_database_has_enough_connections() {
     let Some(builds) = builds("connections to the database") else {
         return;
     };
@@ -152,14 +153,14 @@ fn the_database_has_connections_for_all() {
     }
 }
 
-/// Behind an Ingress all clients have the controller's address: irmgard takes theirs from X-Forwarded-For, and one address may
-/// have all connections.
+/// Behind an Ingress, all connections come from the controller. irmgard reads the client's address from X-Forwarded-For, and one
+/// address may have all connections.
 #[test]
-fn behind_an_ingress_clients_have_addresses_of_their_own() {
+fn behind_an_ingress_clients_keep_their_addresses() {
     let Some(builds) = builds("what irmgard knows of its proxy") else {
         return;
     };
-    let mut seen = 0;
+    let mut checked = 0;
     for build in &builds {
         let behind = build.objects.iter().any(|object| object.kind() == "Ingress");
         let settings = build
@@ -167,11 +168,11 @@ fn behind_an_ingress_clients_have_addresses_of_their_own() {
             .iter()
             .find(|object| object.kind() == "ConfigMap" && !object.at("/data/POSTGRES_DATABASE").is_null());
         let Some(settings) = settings else { continue };
-        seen += usize::from(behind);
+        checked += usize::from(behind);
         let trusts = !settings.at("/data/TRUSTED_PROXIES").is_null();
         let share = settings.at("/data/MAX_CONNECTIONS_PER_ADDRESS");
         assert_eq!(trusts, behind, "{}", build.name);
         assert_eq!(!share.is_null(), behind, "{}", build.name);
     }
-    assert!(seen > 1, "only {seen} Ingresses were looked at");
+    assert!(checked > 1, "only {checked} Ingresses were checked");
 }

@@ -1,4 +1,4 @@
-//! What the project's documents point to is there: files, and headings in them.
+//! Every link of the project's documents leads to an existing file and heading.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,24 +7,33 @@ use std::{
     process::Command,
 };
 
-use manifests::tools::{project, run};
+use manifests::tools::{project_root, run};
 
-use crate::none;
+use crate::assert_no_violations;
 
-/// The Markdown files of the project, by their paths in it.
+/// The project's Markdown files by path.
 fn documents() -> BTreeMap<PathBuf, String> {
     let mut command = Command::new("git");
-    command
-        .current_dir(project())
-        .args(["ls-files", "--cached", "--others", "--exclude-standard", "*.md"]);
+    command.current_dir(project_root()).args([
+        "ls-files",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        "*.md",
+    ]);
     let listed = run(&mut command).unwrap();
-    let there = listed.lines().filter(|path| project().join(path).is_file());
-    there
-        .map(|path| (path.into(), fs::read_to_string(project().join(path)).unwrap()))
+    let files = listed.lines().filter(|path| project_root().join(path).is_file());
+    files
+        .map(|path| {
+            (
+                path.into(),
+                fs::read_to_string(project_root().join(path)).unwrap(),
+            )
+        })
         .collect()
 }
 
-/// The lines that are not in a fenced block of code.
+/// The lines outside of fenced code blocks.
 fn prose(text: &str) -> impl Iterator<Item = &str> {
     let mut is_code = false;
     text.lines().filter(move |line| {
@@ -34,13 +43,13 @@ fn prose(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Where a line's links lead, images among them; what stands in backticks is none.
+/// The targets of the links and images in a line. Text in backticks contains no links.
 fn links(line: &str) -> Vec<&str> {
     let parts = line.split('`').enumerate();
     let mut found = Vec::new();
     let mut open = false;
     for (number, part) in parts {
-        // A link's text may end with code: its target begins the next part.
+        // If a link's text ends with code, its target begins the next part.
         if number % 2 == 1 {
             continue;
         }
@@ -57,7 +66,7 @@ fn links(line: &str) -> Vec<&str> {
     found
 }
 
-/// The names that a document's headings can be reached by, as GitHub makes them, and those that it gives itself.
+/// The anchors of a document: those that GitHub derives from headings, and explicit ones.
 fn anchors(text: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for line in prose(text) {
@@ -87,60 +96,77 @@ fn anchors(text: &str) -> BTreeSet<String> {
     names
 }
 
-/// `a/b/../c` without the way up; None where it leads out of the project.
-fn plain(path: &Path) -> Option<PathBuf> {
-    let mut plain = PathBuf::new();
+/// The path without `..`: `a/b/../c` becomes `a/c`. `None` if it leaves the project.
+fn normalized(path: &Path) -> Option<PathBuf> {
+    let mut path_in_project = PathBuf::new();
     for part in path.components() {
         match part {
-            Component::ParentDir => plain.pop().then_some(())?,
+            Component::ParentDir => path_in_project.pop().then_some(())?,
             Component::CurDir => {}
-            part => plain.push(part),
+            part => path_in_project.push(part),
         }
     }
-    Some(plain)
+    Some(path_in_project)
 }
 
-/// What is wrong with a link of a document.
-fn wrong(link: &str, of: &Path, documents: &BTreeMap<PathBuf, String>) -> Option<String> {
+/// Why a link of a document leads nowhere.
+fn find_problem(link: &str, document: &Path, documents: &BTreeMap<PathBuf, String>) -> Option<String> {
     let (file, heading) = link.split_once('#').unwrap_or((link, ""));
-    let folder = of.parent().unwrap_or(Path::new(""));
+    let folder = document.parent().unwrap_or(Path::new(""));
     let target = if file.is_empty() {
-        of.to_owned()
+        document.to_owned()
     } else {
-        match plain(&folder.join(file)) {
-            Some(path) if project().join(&path).exists() => path,
-            _ => return Some(format!("{}: {link}: there is no such file", of.display())),
+        match normalized(&folder.join(file)) {
+            Some(path) if project_root().join(&path).exists() => path,
+            _ => return Some(format!("{}: {link}: the file does not exist", document.display())),
         }
     };
     if heading.is_empty() {
         return None;
     }
-    let there = documents
+    let exists = documents
         .get(&target)
         .is_some_and(|text| anchors(text).contains(heading));
-    (!there).then(|| format!("{}: {link}: there is no such heading", of.display()))
+    (!exists).then(|| format!("{}: {link}: the heading does not exist", document.display()))
 }
 
 #[test]
-fn documents_point_to_what_is_there() {
+fn links_lead_to_existing_files_and_headings() {
     let documents = documents();
-    let mut seen = 0;
+    let mut checked = 0;
     let mut all = Vec::new();
     for (path, text) in &documents {
         for link in prose(text).flat_map(links) {
             if link.contains("://") || link.starts_with("mailto:") {
                 continue;
             }
-            seen += 1;
-            all.extend(wrong(link, path, &documents));
+            checked += 1;
+            all.extend(find_problem(link, path, &documents));
         }
     }
-    assert!(seen > 80, "only {seen} links were looked at");
-    none(all);
+    assert!(checked > 80, "only {checked} links were checked");
+    assert_no_violations(all);
+}
+
+/// The table in the section "Checks without a cluster" has every test file.
+#[test]
+fn the_table_of_tests_names_the_files() {
+    let page = fs::read_to_string(project_root().join("manifests/README.md")).unwrap();
+    let (_, section) = page.split_once("## Checks without a cluster\n").unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let named: BTreeSet<&str> = rows
+        .flat_map(|row| row.split('|').nth(1).unwrap_or_default().split(", "))
+        .map(|name| name.trim().trim_matches('`'))
+        .collect();
+    let folder = fs::read_dir(project_root().join("manifests/tests/manifests")).unwrap();
+    let files: Vec<PathBuf> = folder.map(|file| file.unwrap().path()).collect();
+    let stems = files.iter().filter_map(|file| file.file_stem()?.to_str());
+    let files: BTreeSet<&str> = stems.filter(|name| *name != "main").collect();
+    assert_eq!(named, files);
 }
 
 #[test]
-fn a_link_that_leads_nowhere_is_seen() {
+fn a_link_that_leads_nowhere_is_found() {
     let documents = BTreeMap::from([
         (
             PathBuf::from("README.md"),
@@ -148,7 +174,7 @@ fn a_link_that_leads_nowhere_is_seen() {
         ),
         (PathBuf::from("docs/a.md"), String::new()),
     ]);
-    let is_wrong = |link: &str, of: &str| wrong(link, Path::new(of), &documents).is_some();
+    let is_wrong = |link: &str, of: &str| find_problem(link, Path::new(of), &documents).is_some();
     for link in [
         "../README.md#a-b-and-c",
         "../README.md#two-1",

@@ -1,4 +1,4 @@
-//! The manifests without a cluster: what `kubectl apply -k` would be given, in every overlay and with every component.
+//! Tests of the manifests without a cluster: every overlay and every component, as `kubectl apply -k` gets them.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,23 +7,23 @@
 )]
 
 mod accounts;
+mod build_images;
 mod configuration;
+mod database_roles;
 mod deploy;
-mod forgotten;
-mod founding;
+mod external_traffic;
 mod images;
+mod kube_score;
 mod labels;
-mod life;
 mod limits;
 mod links;
 mod network;
-mod outside;
+mod opensearch_bootstrap;
+mod opensearch_readiness;
+mod pod_lifecycle;
 mod pods;
-mod programs;
-mod ready;
-mod roles;
+mod rabbitmq_rejoin;
 mod schemas;
-mod score;
 mod secrets;
 mod variables;
 
@@ -31,8 +31,8 @@ use std::sync::OnceLock;
 
 use manifests::{Object, Tree, tools};
 
-/// Components that an installation is likely to take together.
-const TOGETHER: [&[&str]; 5] = [
+/// Components that an installation is likely to combine.
+const COMBINATIONS: [&[&str]; 5] = [
     &[
         "network-policies",
         "postgres-three",
@@ -49,18 +49,17 @@ const TOGETHER: [&[&str]; 5] = [
     &["network-policies", "otel-collector"],
 ];
 
-/// A build and what it is called.
+/// The objects of an overlay, or of the base with components.
 #[derive(Clone)]
 struct Build {
     name: String,
     objects: Vec<Object>,
 }
 
-/// The base, every overlay, and the base with each component. None where there is no kustomize; then that `what` is not tested
-/// is said.
+/// The base, every overlay, and the base with each component. Without kustomize: `None`, and a report that `what` is not tested.
 fn builds(what: &str) -> Option<Vec<Build>> {
     static BUILDS: OnceLock<Vec<Build>> = OnceLock::new();
-    // Says what is not tested; the copy is made again only where the builds are not there yet.
+    // Reports what is not tested, also when another test has tried to build.
     tools::go_program("kustomize", what).unwrap()?;
     Some(BUILDS.get_or_init(|| build_all(what)).clone())
 }
@@ -82,7 +81,7 @@ fn build_all(what: &str) -> Vec<Build> {
             tree.with_components(&[&component]),
         ));
     }
-    for components in TOGETHER {
+    for components in COMBINATIONS {
         builds.push(built(
             &format!("components {}", components.join(", ")),
             tree.with_components(components),
@@ -91,7 +90,7 @@ fn build_all(what: &str) -> Vec<Build> {
     builds
 }
 
-/// What is made to be deployed: the overlays alone.
+/// The builds of the overlays, which are for deployment.
 fn overlays(what: &str) -> Option<Vec<Build>> {
     let mut builds = builds(what)?;
     builds.retain(|build| build.name.starts_with("overlay "));
@@ -105,31 +104,27 @@ fn built(name: &str, objects: anyhow::Result<Vec<Object>>) -> Build {
     }
 }
 
-/// What is wrong with the pods of one workload.
+/// Returns the violations of one workload.
 type Check = fn(&Object, &Build) -> Vec<String>;
 
-/// Asks it of every workload of every build.
-fn check(what: &str, check: Check) {
+/// Checks every workload of every build.
+fn check_workloads(what: &str, check: Check) {
     let Some(builds) = builds(what) else {
         return;
     };
-    let mut wrong = Vec::new();
-    let mut seen = 0;
+    let (mut checked, mut violations) = (0, Vec::new());
     for build in &builds {
         for workload in build.objects.iter().filter(|object| object.template().is_some()) {
-            seen += 1;
-            wrong.extend(
-                check(workload, build)
-                    .into_iter()
-                    .map(|what| format!("{}: {workload}: {what}", build.name)),
-            );
+            checked += 1;
+            let found = check(workload, build).into_iter();
+            violations.extend(found.map(|violation| format!("{}: {workload}: {violation}", build.name)));
         }
     }
-    assert!(seen > 20, "only {seen} workloads were looked at");
-    none(wrong);
+    assert!(checked > 20, "only {checked} workloads were checked");
+    assert_no_violations(violations);
 }
 
-/// Fails with all that is wrong, a line each.
-fn none(wrong: Vec<String>) {
-    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+/// Fails with all violations, one a line.
+fn assert_no_violations(violations: Vec<String>) {
+    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
 }

@@ -1,17 +1,17 @@
-//! Who may speak to whom, as the policies of a build say it together, is what ARCHITECTURE.md draws.
+//! The NetworkPolicies of a build together allow exactly the connections that ARCHITECTURE.md draws.
 
 use std::collections::BTreeSet;
 
 use manifests::{
     Object, Tree, environment,
-    object::{Labels, labels, list_of, selects, text},
+    network_policy::{Direction, Network, NetworkPod, PodConnection, allows_peer, allows_port, last_port},
+    object::{Labels, labels, list_of, selects},
 };
-use serde_json::Value;
 
-use crate::{Build, builds, none};
+use crate::{Build, assert_no_violations, builds};
 
-/// From, to, port: all ways between pods that there are.
-const ARROWS: &[(&str, &str, u64)] = &[
+/// From, to, port: all connections between pods.
+const CONNECTIONS: &[(&str, &str, u64)] = &[
     ("irmgard", "postgres", 5432),
     ("irmgard", "rabbitmq", 5672),
     ("irmgard", "minio", 9000),
@@ -21,9 +21,9 @@ const ARROWS: &[(&str, &str, u64)] = &[
     ("anonymizer", "rabbitmq", 5671),
     ("anonymizer", "otel-collector", 4317),
     ("anonymizer", "minio", 9000),
-    ("desk", "postgres", 5432),
-    ("desk", "minio", 9000),
-    ("desk", "otel-collector", 4317),
+    ("operator-shell", "postgres", 5432),
+    ("operator-shell", "minio", 9000),
+    ("operator-shell", "otel-collector", 4317),
     ("irmgard-sweep", "postgres", 5432),
     ("irmgard-sweep", "minio", 9000),
     ("irmgard-sweep", "otel-collector", 4317),
@@ -54,193 +54,54 @@ const ARROWS: &[(&str, &str, u64)] = &[
     ("logq-retain", "opensearch", 9200),
 ];
 
-/// Who may speak to the Kubernetes API.
-pub const TO_THE_API: [&str; 4] = ["fluentd", "postgres", "postgres-settings", "rabbitmq"];
+/// The pods that may connect to the Kubernetes API.
+pub const API_CLIENTS: [&str; 4] = ["fluentd", "postgres", "postgres-settings", "rabbitmq"];
 
-/// Ports that nobody listens on but the API server.
-pub const API: [u64; 4] = [443, 6443, 8443, 16443];
+/// Ports on which only the API server listens.
+pub const API_PORTS: [u64; 4] = [443, 6443, 8443, 16443];
 
-/// The label that every namespace has.
-pub const NAMESPACE: &str = "kubernetes.io/metadata.name";
-
-/// A pod as policies see it.
-pub struct Pod<'a> {
-    pub name: &'a str,
-    namespace: &'a str,
-    pub labels: Labels,
-    ports: Vec<u64>,
+pub fn network(build: &Build) -> Network<'_> {
+    Network::new(&build.objects).unwrap()
 }
 
-pub fn pods(build: &Build) -> Vec<Pod<'_>> {
-    let workloads = build.objects.iter().filter(|object| object.template().is_some());
-    workloads
-        .map(|workload| Pod {
-            name: workload.name(),
-            namespace: workload.namespace(),
-            labels: workload.pod_labels(),
-            ports: list_of(&workload.pod()["containers"])
-                .iter()
-                .flat_map(|container| listening(container, workload, build))
-                .collect(),
-        })
-        .collect()
-}
-
-/// The ports that a container names, and those of rabbitmqctl, which no port of a container can name: it is run by hand or by a hook.
-fn listening(container: &Value, workload: &Object, build: &Build) -> Vec<u64> {
-    let variables = environment::variables(container, workload, &build.objects).unwrap();
-    let bound = |name: &str| variables.get(name).and_then(|value| value.parse().ok());
-    let named = list_of(&container["ports"])
-        .iter()
-        .filter_map(|port| port["containerPort"].as_u64());
-    let by_hand = bound("RABBITMQ_CTL_DIST_PORT_MIN")
-        .zip(bound("RABBITMQ_CTL_DIST_PORT_MAX"))
-        .map(|(first, last)| first..=last);
-    named.chain(by_hand.into_iter().flatten()).collect()
-}
-
-/// The rules of a direction that hold for a pod; None when no policy speaks of it, and everything is allowed.
-pub fn rules<'a>(build: &'a Build, pod: &Pod<'_>, direction: &str) -> Option<Vec<&'a Value>> {
-    let policies: Vec<&Object> = build
-        .objects
-        .iter()
-        .filter(|object| {
-            object.kind() == "NetworkPolicy"
-                && object.namespace() == pod.namespace
-                && list_of(object.at("/spec/policyTypes"))
-                    .iter()
-                    .any(|kind| kind == direction)
-                && chooses(object.at("/spec/podSelector"), &pod.labels)
-        })
-        .collect();
-    let list = format!("/spec/{}", direction.to_lowercase());
-    (!policies.is_empty()).then(|| {
-        policies
-            .iter()
-            .flat_map(|policy| list_of(policy.at(&list)))
-            .collect()
-    })
-}
-
-/// Whether a selector, with labels and expressions, chooses what has these labels.
-fn chooses(selector: &Value, of: &Labels) -> bool {
-    let expressions = list_of(&selector["matchExpressions"]);
-    selects(&labels(&selector["matchLabels"]), of)
-        && expressions.iter().all(|expression| {
-            let value = of.get(text(&expression["key"]));
-            let is_one =
-                value.is_some_and(|value| list_of(&expression["values"]).iter().any(|one| one == value));
-            match text(&expression["operator"]) {
-                "In" => is_one,
-                "NotIn" => !is_one,
-                "Exists" => value.is_some(),
-                "DoesNotExist" => value.is_none(),
-                other => panic!("no operator of Kubernetes: {other:?}"),
-            }
-        })
-}
-
-/// Whether a rule speaks of this pod, by name: a rule without peers speaks of what is outside, and so does a block of addresses.
-fn names(rule: &Value, side: &str, home: &str, pod: &Pod<'_>) -> bool {
-    list_of(&rule[side]).iter().any(|peer| {
-        let namespace = match peer.get("namespaceSelector") {
-            Some(selector) => chooses(
-                selector,
-                &Labels::from([(NAMESPACE.to_owned(), pod.namespace.to_owned())]),
-            ),
-            None => peer["ipBlock"].is_null() && home == pod.namespace,
-        };
-        namespace && chooses(&peer["podSelector"], &pod.labels)
-    })
-}
-
-/// A rule that names no ports allows all, and so does an entry without a number.
-fn has_port(rule: &Value, port: u64) -> bool {
-    let ports = list_of(&rule["ports"]);
-    ports.is_empty()
-        || ports.iter().any(|allowed| {
-            allowed["port"]
-                .as_u64()
-                .is_none_or(|first| (first..=allowed["endPort"].as_u64().unwrap_or(first)).contains(&port))
-        })
-}
-
-/// Whether nothing is allowed that is not named.
-pub fn is_closed(build: &Build) -> bool {
-    let mut policies = build
-        .objects
-        .iter()
-        .filter(|object| object.kind() == "NetworkPolicy");
-    policies.any(|object| object.name() == "deny")
-}
-
-/// Who may speak to whom; where no policy speaks of a pod, it may do everything.
-fn arrows(build: &Build) -> BTreeSet<(String, String, u64)> {
-    let pods = pods(build);
-    let mut found = BTreeSet::new();
-    for from in &pods {
-        let out = rules(build, from, "Egress");
-        for to in &pods {
-            let into = rules(build, to, "Ingress");
-            for port in &to.ports {
-                let leaves = out.as_ref().is_none_or(|rules| {
-                    rules
-                        .iter()
-                        .any(|rule| names(rule, "to", from.namespace, to) && has_port(rule, *port))
-                });
-                let enters = into.as_ref().is_none_or(|rules| {
-                    rules
-                        .iter()
-                        .any(|rule| names(rule, "from", to.namespace, from) && has_port(rule, *port))
-                });
-                if leaves && enters {
-                    found.insert((from.name.to_owned(), to.name.to_owned(), *port));
-                }
-            }
-        }
-    }
-    found
-}
-
-/// The arrows between the pods that a build has, on the ports that they have.
-fn wanted(build: &Build) -> BTreeSet<(String, String, u64)> {
-    let there = pods(build);
+/// The connections between the pods that a build has, at the ports on which they listen.
+fn expected_connections(network: &Network<'_>) -> BTreeSet<PodConnection> {
     let has = |name: &str, port: Option<u64>| {
-        there
-            .iter()
-            .any(|pod| pod.name == name && port.is_none_or(|port| pod.ports.contains(&port)))
+        let mut pods = network.pods.iter().filter(|pod| pod.name == name);
+        pods.any(|pod| port.is_none_or(|port| pod.ports.contains(&port)))
     };
-    ARROWS
+    CONNECTIONS
         .iter()
         .filter(|(from, to, port)| has(from, None) && has(to, Some(*port)))
         .map(|(from, to, port)| ((*from).to_owned(), (*to).to_owned(), *port))
         .collect()
 }
 
-/// With network-policies these and no others; a component without it must cut none of them off.
+/// The component network-policies allows these connections and no others. A build without it denies none of them.
 #[test]
-fn pods_speak_along_the_arrows_only() {
+fn pods_use_only_the_expected_connections() {
     let Some(builds) = builds("network policies") else {
         return;
     };
-    let (mut closed, mut wrong) = (0, Vec::new());
+    let (mut denying, mut violations) = (0, Vec::new());
     for build in &builds {
-        let (wanted, found) = (wanted(build), arrows(build));
-        let missing = wanted.difference(&found);
-        wrong.extend(missing.map(|arrow| format!("{}: not allowed: {arrow:?}", build.name)));
-        if is_closed(build) {
-            closed += 1;
-            let added = found.difference(&wanted);
-            wrong.extend(added.map(|arrow| format!("{}: allowed: {arrow:?}", build.name)));
+        let network = network(build);
+        let (expected, allowed) = (expected_connections(&network), network.allowed_connections());
+        let denied = expected.difference(&allowed);
+        violations.extend(denied.map(|connection| format!("{}: denied: {connection:?}", build.name)));
+        if network.denies_by_default() {
+            denying += 1;
+            let unexpected = allowed.difference(&expected);
+            violations
+                .extend(unexpected.map(|connection| format!("{}: allowed: {connection:?}", build.name)));
         }
     }
-    assert!(closed > 5, "only {closed} builds have network-policies");
-    none(wrong);
+    assert!(denying > 5, "only {denying} builds have network-policies");
+    assert_no_violations(violations);
 }
 
-/// What a variable leads to, of an address or a host name: name and port of a Service. Where it names no port, all ports of the
-/// Service are meant.
-fn dialled(value: &str) -> (&str, Option<u64>) {
+/// The Service's name and port in a variable with an address or a host name. Without a port, the variable means all ports.
+fn service_address(value: &str) -> (&str, Option<u64>) {
     let address = value.split_once("://").map_or(value, |(_, rest)| rest);
     let address = address.split('/').next().unwrap_or_default();
     match address.rsplit_once(':') {
@@ -249,42 +110,43 @@ fn dialled(value: &str) -> (&str, Option<u64>) {
     }
 }
 
-/// Every address that a program is given in its variables is one that it may reach, at the port where the pods behind it listen.
+/// A program may reach every address in its variables, at the port where the pods behind it listen.
 #[test]
-fn what_programs_are_told_to_reach_they_reach() {
-    let Some(builds) = builds("ways to what the variables name") else {
+fn programs_reach_the_addresses_in_their_variables() {
+    let Some(builds) = builds("connections to the addresses in variables") else {
         return;
     };
-    let (mut seen, mut wrong) = (0, Vec::new());
+    let (mut checked, mut violations) = (0, Vec::new());
     for build in &builds {
-        let (allowed, pods) = (arrows(build), pods(build));
+        let network = network(build);
+        let allowed = network.allowed_connections();
         let services: Vec<&Object> = build
             .objects
             .iter()
             .filter(|object| object.kind() == "Service")
             .collect();
         for workload in &build.objects {
+            // A ConfigMap that several workloads share names the broker to those that do not use it, too.
+            let uses_queue = workload.pod_labels().contains_key(schema::label::USES_QUEUE);
             for container in workload.containers() {
-                for (variable, value) in environment::variables(container, workload, &build.objects).unwrap()
-                {
+                let variables = environment::variables(container, workload, &build.objects).unwrap();
+                for (variable, value) in variables {
                     let is_address = ["_HOST", "_ENDPOINT", "_URL"]
                         .iter()
-                        .any(|end| variable.ends_with(end));
-                    // A ConfigMap that several share names the broker to those who do not use it, too.
-                    let uses_queue = workload.pod_labels().contains_key(schema::label::USES_QUEUE);
+                        .any(|suffix| variable.ends_with(suffix));
                     if !is_address || variable == "RABBITMQ_HOST" && !uses_queue {
                         continue;
                     }
-                    let (name, port) = dialled(&value);
+                    let (name, port) = service_address(&value);
                     let host = name.split('.').next().unwrap_or_default();
                     let Some(service) = services.iter().find(|service| service.name() == host) else {
                         continue;
                     };
-                    for (behind, at) in behind(service, port, build, &pods) {
-                        seen += 1;
-                        if !allowed.contains(&(workload.name().to_owned(), behind.to_owned(), at)) {
-                            wrong.push(format!(
-                                "{}: {workload}: {variable} leads to {behind}:{at}, which is not allowed",
+                    for (pod, port) in endpoints(service, port, build, &network) {
+                        checked += 1;
+                        if !allowed.contains(&(workload.name().to_owned(), pod.to_owned(), port)) {
+                            violations.push(format!(
+                                "{}: {workload}: {variable} names {pod}:{port}, which is denied",
                                 build.name
                             ));
                         }
@@ -293,126 +155,132 @@ fn what_programs_are_told_to_reach_they_reach() {
             }
         }
     }
-    assert!(seen > 50, "only {seen} addresses were looked at");
-    none(wrong);
+    assert!(checked > 50, "only {checked} addresses were checked");
+    assert_no_violations(violations);
 }
 
-/// The pods behind a Service, and where they listen for those who come to this port of it, or to any.
-fn behind<'a>(service: &Object, port: Option<u64>, build: &Build, pods: &[Pod<'a>]) -> Vec<(&'a str, u64)> {
+/// The pods behind a Service, and where they listen for clients of this port of the Service, or of any port.
+fn endpoints<'a>(
+    service: &Object,
+    port: Option<u64>,
+    build: &Build,
+    network: &Network<'a>,
+) -> Vec<(&'a str, u64)> {
     let selector = labels(service.at("/spec/selector"));
-    let mut found = Vec::new();
-    for pod in pods.iter().filter(|pod| pod.namespace == service.namespace()) {
-        // Patroni gives the role to a pod that runs.
-        let mut of = pod.labels.clone();
-        of.extend(selector.get("role").map(|role| ("role".to_owned(), role.clone())));
-        if !selects(&selector, &of) {
+    let mut endpoints = Vec::new();
+    let pods = network.pods.iter();
+    for pod in pods.filter(|pod| pod.namespace == service.namespace()) {
+        // Patroni gives the role to a running pod.
+        let mut pod_labels = pod.labels.clone();
+        pod_labels.extend(selector.get("role").map(|role| ("role".to_owned(), role.clone())));
+        if !selects(&selector, &pod_labels) {
             continue;
         }
         let workload = build.objects.iter().find(|object| {
             object.template().is_some() && object.name() == pod.name && object.namespace() == pod.namespace
         });
         let containers = workload.map(Object::containers).unwrap_or_default();
-        for wanted in list_of(service.at("/spec/ports")) {
-            if port.is_some_and(|port| wanted["port"] != port) {
+        let container_ports: Vec<_> = containers
+            .iter()
+            .flat_map(|container| list_of(&container["ports"]))
+            .collect();
+        for service_port in list_of(service.at("/spec/ports")) {
+            if port.is_some_and(|port| service_port["port"] != port) {
                 continue;
             }
-            let target = containers
+            let target = &service_port["targetPort"];
+            let container_port = container_ports
                 .iter()
-                .flat_map(|container| list_of(&container["ports"]))
-                .find(|known| {
-                    known["name"] == wanted["targetPort"] || known["containerPort"] == wanted["targetPort"]
-                });
-            match target.and_then(|known| known["containerPort"].as_u64()) {
-                Some(at) => found.push((pod.name, at)),
+                .find(|port| port["name"] == *target || port["containerPort"] == *target);
+            match container_port.and_then(|port| port["containerPort"].as_u64()) {
+                Some(port) => endpoints.push((pod.name, port)),
                 None => panic!(
-                    "{}: {service} leads to no port of {}: {wanted}",
+                    "{}: {service} names no port of {}: {target}",
                     build.name, pod.name
                 ),
             }
         }
     }
-    found
+    endpoints
 }
 
-/// A port that is open and that nobody listens on is a mistake, or a way for somebody else.
+/// An open port without a listener is a mistake, or an opening for another program.
 #[test]
-fn what_is_allowed_is_listened_on() {
+fn every_open_port_has_a_listener() {
     let Some(builds) = builds("open ports of the policies") else {
         return;
     };
-    let (mut seen, mut wrong) = (0, Vec::new());
-    for build in builds.iter().filter(|build| is_closed(build)) {
-        for pod in pods(build) {
-            for rule in rules(build, &pod, "Ingress").unwrap_or_default() {
-                for allowed in list_of(&rule["ports"]) {
-                    let Some(first) = allowed["port"].as_u64() else {
-                        continue;
-                    };
-                    for port in first..=allowed["endPort"].as_u64().unwrap_or(first) {
-                        seen += 1;
-                        // Of RabbitMQ's two one is with TLS, and only one is there.
-                        let other = matches!(port, 5671 | 5672) && pod.name == "rabbitmq";
-                        if !pod.ports.contains(&port) && !other {
-                            wrong.push(format!(
-                                "{}: {}: {port} is open, and nothing listens there",
-                                build.name, pod.name
-                            ));
-                        }
+    let (mut checked, mut violations) = (0, Vec::new());
+    for build in &builds {
+        let network = network(build);
+        for pod in network.pods.iter().filter(|_| network.denies_by_default()) {
+            let rules = network.rules(pod, Direction::Ingress).unwrap_or_default();
+            for allowed in rules.into_iter().flat_map(|rule| list_of(&rule["ports"])) {
+                let Some(first) = allowed["port"].as_u64() else {
+                    continue;
+                };
+                for port in first..=last_port(allowed, first) {
+                    checked += 1;
+                    // RabbitMQ listens on one of these two: with TLS, or without.
+                    let is_alternative = matches!(port, 5671 | 5672) && pod.name == "rabbitmq";
+                    if !pod.ports.contains(&port) && !is_alternative {
+                        violations.push(format!(
+                            "{}: {}: {port} is open without a listener",
+                            build.name, pod.name
+                        ));
                     }
                 }
             }
         }
     }
-    assert!(seen > 100, "only {seen} ports were looked at");
-    none(wrong);
+    assert!(checked > 100, "only {checked} ports were checked");
+    assert_no_violations(violations);
 }
 
-/// One without allows all of them, which the other side's rules may hide.
+/// A rule without ports allows all of them. The rules of the other side may hide that.
 #[test]
 fn every_rule_names_its_ports() {
     let Some(builds) = builds("ports of the policies") else {
         return;
     };
-    let (mut seen, mut wrong) = (0, Vec::new());
+    let (mut checked, mut violations) = (0, Vec::new());
     for build in &builds {
-        for policy in build
-            .objects
-            .iter()
-            .filter(|object| object.kind() == "NetworkPolicy")
-        {
+        for policy in network(build).policies {
             for rule in ["/spec/ingress", "/spec/egress"]
                 .iter()
                 .flat_map(|list| list_of(policy.at(list)))
             {
-                seen += 1;
+                checked += 1;
                 let ports = list_of(&rule["ports"]);
                 if ports.is_empty() || !ports.iter().all(|port| port["port"].is_u64()) {
-                    wrong.push(format!("{}: {policy}: {rule}", build.name));
+                    violations.push(format!("{}: {policy}: {rule}", build.name));
                 }
             }
         }
     }
-    assert!(seen > 100, "only {seen} rules were looked at");
-    none(wrong);
+    assert!(checked > 100, "only {checked} rules were checked");
+    assert_no_violations(violations);
 }
 
 #[test]
-fn those_who_need_it_reach_the_api_server() {
-    let Some(builds) = builds("ways to the API server") else {
+fn only_its_clients_reach_the_api_server() {
+    let Some(builds) = builds("connections to the API server") else {
         return;
     };
     for build in &builds {
-        for pod in pods(build) {
-            let reaches = rules(build, &pod, "Egress").map(|out| {
-                out.iter()
-                    .any(|rule| rule["to"].is_null() && API.iter().all(|port| has_port(rule, *port)))
+        let network = network(build);
+        for pod in &network.pods {
+            let is_allowed = network.rules(pod, Direction::Egress).map(|rules| {
+                rules
+                    .iter()
+                    .any(|rule| rule["to"].is_null() && API_PORTS.iter().all(|port| allows_port(rule, *port)))
             });
-            // Without policies everybody does.
-            if is_closed(build) || reaches.is_some() {
-                let may = reaches.unwrap_or(true);
+            // Without policies every pod does.
+            if network.denies_by_default() || is_allowed.is_some() {
+                let is_client = API_CLIENTS.contains(&pod.name);
                 assert_eq!(
-                    may,
-                    TO_THE_API.contains(&pod.name),
+                    is_allowed.unwrap_or(true),
+                    is_client,
                     "{}: {}",
                     build.name,
                     pod.name
@@ -423,30 +291,32 @@ fn those_who_need_it_reach_the_api_server() {
 }
 
 #[test]
-fn all_may_ask_for_names() {
-    let Some(builds) = builds("ways to DNS") else {
+fn every_pod_reaches_dns() {
+    let Some(builds) = builds("connections to DNS") else {
         return;
     };
-    let dns = Pod {
+    let dns = NetworkPod {
         name: "DNS",
         namespace: "kube-system",
         labels: Labels::new(),
         ports: vec![53],
     };
     for build in &builds {
-        for pod in pods(build) {
-            let asks = rules(build, &pod, "Egress").is_none_or(|out| {
-                out.iter().any(|rule| {
-                    let anywhere = rule["to"].is_null();
-                    has_port(rule, 53) && (anywhere || names(rule, "to", pod.namespace, &dns))
+        let network = network(build);
+        for pod in &network.pods {
+            let reaches = network.rules(pod, Direction::Egress).is_none_or(|rules| {
+                rules.iter().any(|rule| {
+                    let names_dns =
+                        rule["to"].is_null() || allows_peer(rule, Direction::Egress, pod.namespace, &dns);
+                    allows_port(rule, 53) && names_dns
                 })
             });
-            assert!(asks, "{}: {} asks in vain", build.name, pod.name);
+            assert!(reaches, "{}: {} does not reach DNS", build.name, pod.name);
         }
     }
 }
 
-/// In the other order the policies would still lead to MinIO, which is gone, and nothing would say so.
+/// In the other order, the policies would still name MinIO, which the build does not have.
 #[test]
 fn another_store_comes_after_the_policies_that_it_changes() {
     let Some(tree) = Tree::new("the order of components").unwrap() else {

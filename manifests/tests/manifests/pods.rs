@@ -1,11 +1,11 @@
-//! What every pod must be: closed, in a namespace that is.
+//! Pod Security: pods and namespaces are restricted.
 
 use manifests::object::list_of;
 
-use crate::{builds, check};
+use crate::{builds, check_workloads};
 
-/// The one namespace whose pods may reach into the node.
-const OPEN: &str = "irmgard-fluentd";
+/// The only namespace whose pods may use the node's files.
+const PRIVILEGED: &str = "irmgard-fluentd";
 
 /// Volumes that Pod Security's `restricted` allows.
 const VOLUMES: [&str; 8] = [
@@ -20,14 +20,14 @@ const VOLUMES: [&str; 8] = [
 ];
 
 #[test]
-fn namespaces_are_restricted_but_for_one() {
+fn all_namespaces_but_one_are_restricted() {
     let Some(builds) = builds("Pod Security") else {
         return;
     };
     for build in &builds {
         for object in build.objects.iter().filter(|object| object.kind() == "Namespace") {
             let enforced = object.labels().remove("pod-security.kubernetes.io/enforce");
-            let wanted = if object.name() == OPEN {
+            let wanted = if object.name() == PRIVILEGED {
                 "privileged"
             } else {
                 "restricted"
@@ -40,30 +40,35 @@ fn namespaces_are_restricted_but_for_one() {
                     .pod_labels()
                     .get(schema::label::NAME)
                     .is_some_and(|name| name == "fluentd");
-                assert_eq!(object.namespace() == OPEN, is_fluentd, "{}: {object}", build.name);
+                assert_eq!(
+                    object.namespace() == PRIVILEGED,
+                    is_fluentd,
+                    "{}: {object}",
+                    build.name
+                );
             }
         }
     }
 }
 
-/// What `restricted` asks for (kubernetes.io/docs/concepts/security/pod-security-standards), and a file system that is not written.
+/// The requirements of `restricted` (kubernetes.io/docs/concepts/security/pod-security-standards), and a read-only file system.
 #[test]
-fn pods_are_closed() {
-    check("what pods may do", |workload, _| {
+fn pods_are_restricted() {
+    check_workloads("what pods may do", |workload, _| {
         let pod = workload.pod();
-        let mut wrong = Vec::new();
+        let mut violations = Vec::new();
         let mut must = |holds: bool, what: &str| {
             if !holds {
-                wrong.push(what.to_owned());
+                violations.push(what.to_owned());
             }
         };
-        let is_open = workload.namespace() == OPEN;
+        let is_privileged = workload.namespace() == PRIVILEGED;
         must(
             pod["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault",
             "no seccomp profile",
         );
         must(
-            is_open || pod["securityContext"]["runAsNonRoot"] == true,
+            is_privileged || pod["securityContext"]["runAsNonRoot"] == true,
             "it may run as root",
         );
         for name in ["hostNetwork", "hostPID", "hostIPC"] {
@@ -71,7 +76,7 @@ fn pods_are_closed() {
         }
         for volume in list_of(&pod["volumes"]) {
             let allowed = VOLUMES.iter().any(|kind| !volume[*kind].is_null());
-            must(allowed || is_open, "a volume that is not allowed");
+            must(allowed || is_privileged, "a volume that is not allowed");
         }
         for container in workload.containers() {
             let context = &container["securityContext"];
@@ -93,6 +98,6 @@ fn pods_are_closed() {
                 "a port of the node",
             );
         }
-        wrong
+        violations
     });
 }

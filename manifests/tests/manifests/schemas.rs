@@ -1,4 +1,4 @@
-//! Every object is what Kubernetes 1.34 takes, with no member that it does not know.
+//! Every object matches the strict schema of Kubernetes 1.34.
 
 use std::{collections::BTreeMap, fs};
 
@@ -6,7 +6,7 @@ use jsonschema::Validator;
 use manifests::tools;
 use serde_json::{Value, json};
 
-use crate::{builds, none};
+use crate::{assert_no_violations, builds};
 
 /// Definitions by `apiVersion` and `kind`.
 struct Schemas {
@@ -31,11 +31,15 @@ impl Schemas {
                 names.insert((version, part("kind").to_owned()), name.clone());
             }
         }
-        assert!(names.len() > 100, "the schemas hold only {} kinds", names.len());
+        assert!(
+            names.len() > 100,
+            "the schemas contain only {} kinds",
+            names.len()
+        );
         Self { definitions, names }
     }
 
-    fn of(&self, version: &str, kind: &str) -> Option<Validator> {
+    fn validator(&self, version: &str, kind: &str) -> Option<Validator> {
         let name = self.names.get(&(version.to_owned(), kind.to_owned()))?;
         let schema = json!({ "$ref": format!("#/$defs/{name}"), "$defs": self.definitions });
         Some(jsonschema::validator_for(&schema).unwrap())
@@ -43,26 +47,25 @@ impl Schemas {
 }
 
 #[test]
-fn objects_are_what_kubernetes_takes() {
+fn objects_match_their_schemas() {
     let Some(builds) = builds("the schemas of the manifests") else {
         return;
     };
     let schemas = Schemas::read();
     let mut validators = BTreeMap::new();
-    let mut wrong = Vec::new();
+    let mut violations = Vec::new();
     for build in &builds {
         for object in &build.objects {
             let version = object.at("/apiVersion").as_str().unwrap();
             let validator = validators
                 .entry((version, object.kind()))
-                .or_insert_with(|| schemas.of(version, object.kind()));
+                .or_insert_with(|| schemas.validator(version, object.kind()));
             match validator {
-                // An object of an operator that an installation has.
-                None => wrong.push(format!(
-                    "{}: {object}: Kubernetes knows no {version} of it",
+                None => violations.push(format!(
+                    "{}: {object}: Kubernetes has no such object in {version}",
                     build.name
                 )),
-                Some(validator) => wrong.extend(
+                Some(validator) => violations.extend(
                     validator
                         .iter_errors(object.value())
                         .map(|error| format!("{}: {object}: {}: {error}", build.name, error.instance_path())),
@@ -70,13 +73,13 @@ fn objects_are_what_kubernetes_takes() {
             }
         }
     }
-    none(wrong);
+    assert_no_violations(violations);
 }
 
 #[test]
-fn the_check_sees_what_is_wrong() {
+fn invalid_objects_are_rejected() {
     let schemas = Schemas::read();
-    let validator = schemas.of("apps/v1", "Deployment").unwrap();
+    let validator = schemas.validator("apps/v1", "Deployment").unwrap();
     let deployment = |container: Value| {
         json!({
             "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "x" },

@@ -1,18 +1,18 @@
-//! No secret in the sources, none in a variable, and each that a program is pointed to is there.
+//! Secrets are in no source and no variable, and every file of a secret is mounted.
 
 use std::{collections::BTreeSet, fs, process::Command};
 
 use manifests::{
     Tree,
-    environment::mounted,
+    environment::mounted_file,
     object::text,
-    tools::{project, run},
+    tools::{project_root, run},
 };
 use walkdir::WalkDir;
 
-use crate::{builds, none, variables::variables};
+use crate::{assert_no_violations, builds, variables::variables};
 
-/// Words that name a secret, in a variable's name.
+/// Words in the names of variables with secrets.
 const SECRET: [&str; 5] = ["PASSWORD", "SECRET", "TOKEN", "COOKIE", "ACCESS_KEY"];
 
 fn is_secret(variable: &str) -> bool {
@@ -24,13 +24,13 @@ fn git_ignores_what_make_secrets_writes() {
     for file in ["generated/values", "tls/generated/authority.key"] {
         let mut command = Command::new("git");
         command
-            .current_dir(project().join("manifests/secrets"))
+            .current_dir(project_root().join("manifests/secrets"))
             .args(["check-ignore", file]);
         run(&mut command).unwrap_or_else(|error| panic!("git would take {file}: {error:#}"));
     }
     let mut command = Command::new("git");
     command
-        .current_dir(project())
+        .current_dir(project_root())
         .args(["ls-files", "manifests/secrets"]);
     let kept = run(&mut command).unwrap();
     assert!(!kept.contains("generated"), "secrets are in git: {kept}");
@@ -38,7 +38,7 @@ fn git_ignores_what_make_secrets_writes() {
 
 #[test]
 fn images_hold_no_secret() {
-    let ignored = fs::read_to_string(project().join(".dockerignore")).unwrap();
+    let ignored = fs::read_to_string(project_root().join(".dockerignore")).unwrap();
     assert!(
         ignored.lines().any(|line| line == "manifests/secrets"),
         "{ignored}"
@@ -47,7 +47,7 @@ fn images_hold_no_secret() {
 
 #[test]
 fn sources_hold_no_secret() {
-    let mut wrong = Vec::new();
+    let mut violations = Vec::new();
     for entry in WalkDir::new(env!("CARGO_MANIFEST_DIR")) {
         let entry = entry.unwrap();
         if entry
@@ -57,14 +57,14 @@ fn sources_hold_no_secret() {
         {
             let text = fs::read_to_string(entry.path()).unwrap();
             if text.lines().any(|line| line.trim() == "kind: Secret") {
-                wrong.push(format!(
+                violations.push(format!(
                     "{}: a Secret comes from make secrets",
                     entry.path().display()
                 ));
             }
         }
     }
-    none(wrong);
+    assert_no_violations(violations);
 }
 
 #[test]
@@ -72,14 +72,14 @@ fn variables_hold_no_secret() {
     let Some(builds) = builds("secrets in variables") else {
         return;
     };
-    let mut wrong = Vec::new();
+    let mut violations = Vec::new();
     for build in &builds {
         for workload in &build.objects {
             for container in workload.containers() {
                 for name in variables(container, workload, &build.objects).keys() {
-                    // A key's name in MINIO_ROOT_USER_FILE is a path as well.
+                    // MINIO_ROOT_USER_FILE holds a path too.
                     if is_secret(name) && !name.ends_with("_FILE") {
-                        wrong.push(format!(
+                        violations.push(format!(
                             "{}: {workload}: {name}: mount it, and name its file",
                             build.name
                         ));
@@ -88,17 +88,17 @@ fn variables_hold_no_secret() {
             }
         }
     }
-    none(wrong);
+    assert_no_violations(violations);
 }
 
-/// What `NAME_FILE` names is a key of a Secret or ConfigMap that is mounted there.
+/// `NAME_FILE` names a key of a mounted Secret or ConfigMap.
 #[test]
-fn files_that_are_named_are_mounted() {
+fn files_in_variables_are_mounted() {
     let Some(builds) = builds("files of secrets") else {
         return;
     };
-    let mut seen = 0;
-    let mut wrong = Vec::new();
+    let mut checked = 0;
+    let mut violations = Vec::new();
     for build in &builds {
         for workload in &build.objects {
             for container in workload.containers() {
@@ -106,9 +106,9 @@ fn files_that_are_named_are_mounted() {
                     if !name.ends_with("_FILE") {
                         continue;
                     }
-                    seen += 1;
-                    if mounted(&path, container, workload, &build.objects).is_none() {
-                        wrong.push(format!(
+                    checked += 1;
+                    if mounted_file(&path, container, workload, &build.objects).is_none() {
+                        violations.push(format!(
                             "{}: {workload}: {name}: nothing is mounted at {path}",
                             build.name
                         ));
@@ -117,12 +117,12 @@ fn files_that_are_named_are_mounted() {
             }
         }
     }
-    assert!(seen > 20, "only {seen} files were looked at");
-    none(wrong);
+    assert!(checked > 20, "only {checked} files were checked");
+    assert_no_violations(violations);
 }
 
 #[test]
-fn secrets_are_drawn_once_and_apart() {
+fn secrets_are_generated_once_and_differ() {
     let Some(tree) = Tree::new("make secrets").unwrap() else {
         return;
     };
@@ -144,7 +144,7 @@ fn secrets_are_drawn_once_and_apart() {
     };
     assert_eq!(again(), before);
 
-    // A line that is taken away is drawn anew, and no other.
+    // The script replaces only the missing line.
     let (gone, kept): (Vec<&str>, Vec<&str>) =
         before.lines().partition(|line| line.starts_with("s3-irmgard="));
     fs::write(&file, format!("{}\n", kept.join("\n"))).unwrap();
@@ -160,9 +160,9 @@ fn secrets_are_drawn_once_and_apart() {
     );
 }
 
-/// While pods roll, some know the old tokens and some the new ones: neither is refused by any of them.
+/// During a rollout, some pods have the old tokens and some the new ones. All pods accept both.
 #[test]
-fn a_token_and_the_one_before_it_can_both_be_good() {
+fn a_token_and_its_predecessor_can_both_be_valid() {
     let Some(tree) = Tree::new("a change of tokens").unwrap() else {
         return;
     };
@@ -195,9 +195,9 @@ fn a_token_and_the_one_before_it_can_both_be_good() {
     );
 }
 
-/// Nobody but their owner reads them, and nobody else sees them pass by.
+/// Only the owner can read the files, also while the script writes them.
 #[test]
-fn secrets_are_for_their_owner_alone() {
+fn only_the_owner_can_read_secrets() {
     use std::os::unix::fs::PermissionsExt;
     let Some(tree) = Tree::new("the secrets' modes").unwrap() else {
         return;
@@ -211,9 +211,9 @@ fn secrets_are_for_their_owner_alone() {
     }
 }
 
-/// The names by which the programs go to each server are in its certificate, and the authority that they are given made it.
+/// Each server's certificate has the names that programs use, and the authority that they trust has signed it.
 #[test]
-fn certificates_are_for_the_names_that_are_used() {
+fn certificates_have_the_names_that_programs_use() {
     let Some(tree) = Tree::new("certificates").unwrap() else {
         return;
     };
@@ -251,9 +251,9 @@ fn certificates_are_for_the_names_that_are_used() {
     }
 }
 
-/// PostgreSQL would let in who speaks without TLS, where nothing forbids it: the file that does is where Patroni's `pg_hba` reads one.
+/// PostgreSQL accepts connections without TLS unless a rule forbids it. Patroni's `pg_hba` reads that rule from a file.
 #[test]
-fn with_tls_the_database_refuses_who_comes_without() {
+fn with_tls_the_database_rejects_plain_connections() {
     let Some(tree) = Tree::new("pg_hba with TLS").unwrap() else {
         return;
     };
@@ -274,7 +274,7 @@ fn with_tls_the_database_refuses_who_comes_without() {
         .iter()
         .position(|line| line.starts_with("include_if_exists "))
         .unwrap();
-    // The first line that fits decides.
+    // The first matching line decides.
     assert!(
         lines[..place].iter().all(|line| line.starts_with("local ")),
         "{lines:?}"
@@ -283,7 +283,7 @@ fn with_tls_the_database_refuses_who_comes_without() {
     let [container] = database.containers()[..] else {
         panic!("the database has several containers");
     };
-    let rules = mounted(path, container, database, &objects).unwrap();
+    let rules = mounted_file(path, container, database, &objects).unwrap();
     for database in ["all", "replication"] {
         let words = ["hostnossl", database, "all", "all", "reject"];
         assert!(

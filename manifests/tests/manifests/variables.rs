@@ -1,18 +1,18 @@
-//! Every variable that a workload sets is one that its program reads, and every one that the program needs is set.
+//! Programs read every variable that their workload sets, and workloads set every variable that their program needs.
 
 use std::{collections::BTreeMap, fs};
 
 use manifests::{
     Object, environment,
     object::{list_of, text},
-    tools::project,
+    tools::project_root,
 };
 use serde_json::Value;
 use walkdir::WalkDir;
 
-use crate::{builds, none};
+use crate::{assert_no_violations, builds};
 
-/// The names of the variables of a workload's containers, ConfigMaps among them.
+/// The names of the variables of a workload's containers, those from ConfigMaps included.
 pub fn names(workload: &Object, objects: &[Object]) -> Vec<String> {
     let containers = workload.containers();
     containers
@@ -21,12 +21,11 @@ pub fn names(workload: &Object, objects: &[Object]) -> Vec<String> {
         .collect()
 }
 
-/// A container's variables with their values.
 pub fn variables(container: &Value, workload: &Object, objects: &[Object]) -> BTreeMap<String, String> {
     environment::variables(container, workload, objects).unwrap()
 }
 
-/// What a row of docs/configuration.md says; a test of e2e makes that page from the programs' own reading.
+/// A row of docs/configuration.md. A test of e2e generates that page from the programs' settings.
 struct Documented {
     name: String,
     read_by: String,
@@ -34,7 +33,7 @@ struct Documented {
 }
 
 fn documented() -> Vec<Documented> {
-    let page = fs::read_to_string(project().join("docs/configuration.md")).unwrap();
+    let page = fs::read_to_string(project_root().join("docs/configuration.md")).unwrap();
     let mut every_program = false;
     let mut rows = Vec::new();
     for line in page.lines() {
@@ -60,10 +59,10 @@ fn documented() -> Vec<Documented> {
     rows
 }
 
-/// What the programs read that are not in that page, out of their source.
-fn in_source(folder: &str, begins: &str, ends: fn(char) -> bool) -> Vec<String> {
+/// The variables that a source file names, for programs without a row in that page.
+fn variables_in_source(folder: &str, begins: &str, ends: fn(char) -> bool) -> Vec<String> {
     let mut found = Vec::new();
-    for entry in WalkDir::new(project().join(folder)) {
+    for entry in WalkDir::new(project_root().join(folder)) {
         let entry = entry.unwrap();
         let Ok(text) = fs::read_to_string(entry.path()) else {
             continue;
@@ -77,12 +76,12 @@ fn in_source(folder: &str, begins: &str, ends: fn(char) -> bool) -> Vec<String> 
     found
 }
 
-fn is_no_part_of_a_name(c: char) -> bool {
+fn ends_a_name(c: char) -> bool {
     !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
 
-/// The variables that the program of an image reads; none where it is not ours to know.
-fn read_by(image: &str) -> Option<Vec<String>> {
+/// The variables that the program of an image reads. `None` for other projects' images.
+fn program_variables(image: &str) -> Option<Vec<String>> {
     let names = match image {
         "irmgard/irmgard" | "irmgard/anonymizer" => {
             let program = image.trim_start_matches("irmgard/");
@@ -96,10 +95,10 @@ fn read_by(image: &str) -> Option<Vec<String>> {
                 .chain(telemetry)
                 .collect()
         }
-        "irmgard/logq" => in_source("logging/logq/src", "\"LOGQ_", is_no_part_of_a_name),
+        "irmgard/logq" => variables_in_source("logging/logq/src", "\"LOGQ_", ends_a_name),
         "irmgard/fluentd" => ["fluentd/fluent.conf", "fluentd/conf.d"]
             .into_iter()
-            .flat_map(|folder| in_source(folder, "'", is_no_part_of_a_name))
+            .flat_map(|folder| variables_in_source(folder, "'", ends_a_name))
             .collect(),
         _ => return None,
     };
@@ -113,24 +112,26 @@ fn image(container: &Value) -> &str {
 }
 
 #[test]
-fn what_is_set_is_read() {
+fn programs_read_every_variable_that_is_set() {
     let Some(builds) = builds("variables of the manifests") else {
         return;
     };
     let mut known = BTreeMap::new();
-    let mut seen = 0;
-    let mut wrong = Vec::new();
+    let mut checked = 0;
+    let mut violations = Vec::new();
     for build in &builds {
         for workload in &build.objects {
             for container in workload.containers() {
                 let name = image(container);
-                let read = known.entry(name.to_owned()).or_insert_with(|| read_by(name));
+                let read = known
+                    .entry(name.to_owned())
+                    .or_insert_with(|| program_variables(name));
                 let Some(read) = read else { continue };
-                // A ConfigMap that two programs share may hold more than one of them reads.
+                // A ConfigMap that programs share may contain more than each of them reads.
                 for variable in variables(container, workload, &build.objects).keys() {
-                    seen += 1;
+                    checked += 1;
                     if !read.contains(variable) {
-                        wrong.push(format!(
+                        violations.push(format!(
                             "{}: {workload}: {name} does not read {variable}",
                             build.name
                         ));
@@ -139,17 +140,17 @@ fn what_is_set_is_read() {
             }
         }
     }
-    assert!(seen > 100, "only {seen} variables were looked at");
-    none(wrong);
+    assert!(checked > 100, "only {checked} variables were checked");
+    assert_no_violations(violations);
 }
 
 #[test]
-fn what_is_needed_is_set() {
+fn every_required_variable_is_set() {
     let Some(builds) = builds("variables that are needed") else {
         return;
     };
     let needed = documented();
-    let mut wrong = Vec::new();
+    let mut violations = Vec::new();
     for build in &builds {
         for workload in &build.objects {
             for container in workload.containers() {
@@ -163,21 +164,21 @@ fn what_is_needed_is_set() {
                 for row in &needed {
                     let reads = row.read_by == program || row.read_by == "both";
                     if reads && row.is_required && !is_set(&row.name) {
-                        wrong.push(format!("{}: {workload}: {} is not set", build.name, row.name));
+                        violations.push(format!("{}: {workload}: {} is not set", build.name, row.name));
                     }
                 }
                 if !is_set("OBJECT_STORE_ENDPOINT") && !is_set("OBJECT_STORE_HOST") {
-                    wrong.push(format!("{}: {workload}: no object store is named", build.name));
+                    violations.push(format!("{}: {workload}: no object store is named", build.name));
                 }
             }
         }
     }
-    none(wrong);
+    assert_no_violations(violations);
 }
 
-/// The downward API tells each program of ours where it runs, by the names of logging/schema.
+/// Each of our programs gets its pod's identity from the downward API, by the names of logging/schema.
 #[test]
-fn our_programs_know_where_they_run() {
+fn our_programs_get_their_pods_identity() {
     let Some(builds) = builds("the downward API") else {
         return;
     };
@@ -188,13 +189,13 @@ fn our_programs_know_where_they_run() {
         (env::POD_UID, "metadata.uid"),
         (env::NODE_NAME, "spec.nodeName"),
     ];
-    let mut wrong = Vec::new();
+    let mut violations = Vec::new();
     for build in &builds {
         for workload in &build.objects {
             for container in workload.containers() {
-                // `desk` runs no program until a person does, whose lines nobody collects.
+                // `operator-shell` runs a program only when a person starts one. Its lines are not collected.
                 if !matches!(image(container), "irmgard/irmgard" | "irmgard/anonymizer")
-                    || text(&container["name"]) == "desk"
+                    || text(&container["name"]) == "operator-shell"
                 {
                     continue;
                 }
@@ -202,11 +203,11 @@ fn our_programs_know_where_they_run() {
                 for (name, field) in fields {
                     let path = variable(name).map(|v| text(&v["valueFrom"]["fieldRef"]["fieldPath"]));
                     if path != Some(field) {
-                        wrong.push(format!("{}: {workload}: {name} is not {field}", build.name));
+                        violations.push(format!("{}: {workload}: {name} is not {field}", build.name));
                     }
                 }
                 if variable(env::CONTAINER_NAME).map(|v| &v["value"]) != Some(&container["name"]) {
-                    wrong.push(format!(
+                    violations.push(format!(
                         "{}: {workload}: {} is not its name",
                         build.name,
                         env::CONTAINER_NAME
@@ -217,7 +218,7 @@ fn our_programs_know_where_they_run() {
                     .iter()
                     .any(|mount| mount["mountPath"] == folder)
                 {
-                    wrong.push(format!(
+                    violations.push(format!(
                         "{}: {workload}: its labels are not mounted at {folder}",
                         build.name
                     ));
@@ -225,5 +226,5 @@ fn our_programs_know_where_they_run() {
             }
         }
     }
-    none(wrong);
+    assert_no_violations(violations);
 }

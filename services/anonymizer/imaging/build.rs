@@ -1,10 +1,8 @@
-//! Compiles the reader of JPEGs against the libjpeg-turbo that `turbojpeg-sys`
-//! builds.
+//! Compiles the reader of JPEGs against the libjpeg-turbo that `turbojpeg-sys` builds.
 
 use std::{env, path::Path};
 
-/// Where the reader is: seen from here, and from the fuzz targets, which use
-/// this program, too.
+/// Where the reader is: seen from here, and from the fuzz targets, which use this program, too.
 const READERS: [&str; 2] = [
     "src/picture/jpeg.c",
     "../../anonymizer/imaging/src/picture/jpeg.c",

@@ -11,23 +11,23 @@ OUTPUT  folder for nanodet_g_int8.onnx and centerface_int8.onnx
 The new files have the inputs and outputs of the old ones: same names, same shapes, free height and width.
 Needs onnxruntime, onnx, numpy and Pillow. It takes some minutes and about 2 GB of memory.
 
-What is done, in this order:
-1. The graph is tidied without changing its results. Weights become 32-bit floats, paddings become part of the
+Steps:
+1. Simplify the graph without changing its results: weights become 32-bit floats, paddings become part of the
    convolutions, and a LeakyRelu before a MaxPool moves behind it. (NanoDet pads its MaxPool with minus infinity. As a
-   layer of its own, this padding would spoil the calibration.)
-2. The photos are resized and cut into tiles of the sizes that the service uses. The float network runs on the tiles. The
-   largest value of every channel is noted.
-3. Channels are brought to similar ranges. A channel is divided by a factor, and the next layer multiplies by it. This
-   does not change the results either, but one step size then suits all the channels of a layer.
-4. Every layer gets a step size and a zero point. The top of the range is the largest value seen. Before a LeakyRelu the
-   bottom is chosen for the least error behind it, as negative values count only a tenth there.
-5. Weights are rounded one input at a time. The inputs which are still to come make up for the error, as measured on the
-   tiles (this is known as GPTQ). Biases then take up the mean error that is left.
-6. The network is written with QuantizeLinear and DequantizeLinear nodes. ONNX Runtime turns them into 8-bit layers.
+   separate layer, this padding would distort the calibration.)
+2. Resize the photos, cut them into tiles of the sizes that the service uses, run the float network on the tiles, and
+   record the largest value of each channel.
+3. Equalise the ranges of the channels: divide a channel by a factor and multiply by it in the next layer. This does not
+   change the results, but makes one step size suitable for all channels of a layer.
+4. Choose a step size and a zero point for each layer. The top of the range is the largest recorded value. Before a
+   LeakyRelu, the bottom minimises the error behind it, because negative values are divided by ten there.
+5. Round the weights one input at a time. The remaining inputs compensate the error measured on the tiles (GPTQ). Biases
+   compensate the remaining mean error.
+6. Write the network with QuantizeLinear and DequantizeLinear nodes. ONNX Runtime turns them into 8-bit layers.
 
 Weights have 7 bits, -64 to 63, except in depthwise layers. Processors with AVX2 but without VNNI add two products in
-16 bits. With 8 bits this sum can overflow, and the scores are then wrong. With 7 bits it cannot, so all processors find
-the same. The first layers stay in float: they are the most sensitive, and 8 bits do not make them faster.
+16 bits. With 8-bit weights this sum can overflow, which makes the scores wrong. With 7 bits all processors have the
+same results. The first layers stay in float: they are the most sensitive, and 8 bits do not make them faster.
 
 The same photos and the same library versions give the same bytes. Other photos give slightly different networks.
 """
@@ -47,7 +47,7 @@ STEP, SIDE = 32, 768                # the networks' inputs are multiples of STEP
 
 
 def tiles_of(photo, random, fine_tiles):
-    """`fine_tiles` parts of the photo at 1.2 megapixels, and one at 0.15 megapixels: sizes at which the service looks."""
+    """`fine_tiles` tiles of the photo at 1.2 megapixels, and one at 0.15 megapixels: the scales that the service uses."""
     result = []
     for pixels, count in ((1.2e6, fine_tiles), (.15e6, 1)):
         scale = min(2, (pixels / (photo.width * photo.height)) ** .5)
@@ -104,7 +104,7 @@ def replace_nodes(model, nodes):
 
 
 def tidy(model):
-    """Drop what is not used, name every node."""
+    """Remove unused nodes, name every node."""
     graph = model.graph
     used = {x for n in graph.node for x in n.input}
     kept = [i for i in graph.initializer if i.name in used]
@@ -182,7 +182,7 @@ def run_with(model, tensors, inputs):
 
 
 class Seen:
-    """What was seen of one tensor: lowest and highest value, highest absolute value by channel, some values."""
+    """Statistics of one tensor: lowest and highest value, highest absolute value by channel, some values."""
 
     def __init__(self):
         self.low, self.high, self.channels, self.some = 0., 0., None, []
@@ -209,7 +209,7 @@ def watch(model, inputs):
 # ---------------------------------------------------------------- similar ranges for all channels
 
 class Groups:
-    """Things which have to share something."""
+    """Groups of items that must share a value (union-find)."""
 
     def __init__(self):
         self.parent = {}
@@ -225,7 +225,7 @@ class Groups:
 
 
 def equalise(model, seen, power):
-    """Divide each channel by (its largest value) ** power, let the next layer multiply by it."""
+    """Divide each channel by (its largest value) ** power, and multiply by it in the next layer."""
     graph = model.graph
     values = constants(model)
     groups, channels, fixed, count = Groups(), {}, set(), 0
@@ -244,7 +244,7 @@ def equalise(model, seen, power):
                 groups.join(a, b)
             channels[out] = sources[0]
         else:
-            if node.op_type != 'Conv':                       # a layer which does not allow other scales
+            if node.op_type != 'Conv':                       # a layer that allows no other scales
                 fixed.update(*sources)
             for name in node.output:
                 if name in seen:
@@ -295,7 +295,7 @@ def leaky(x):
 
 
 def range_before_leaky(seen):
-    """Keep the top, choose the bottom for the least square error behind the LeakyRelu."""
+    """Keep the top; choose the bottom with the least square error behind the LeakyRelu."""
     some = seen.some[::max(1, seen.some.size // 60000)]
     best = None
     for share in (1, .9, .8, .7, .6, .5, .4, .3, .2):
@@ -353,7 +353,7 @@ def choose_steps(nodes, eight, absorbed, seen):
 # ---------------------------------------------------------------- weights
 
 def weight_steps(weight, bits):
-    """Step size of each output channel, the one with the least square error."""
+    """Step size of each output channel with the least square error."""
     rows = weight.reshape(len(weight), -1).astype(np.float64)
     top = 2 ** (bits - 1) - 1
     largest = np.maximum(np.abs(rows).max(1), 1e-9)
@@ -366,7 +366,7 @@ def weight_steps(weight, bits):
 
 
 def input_statistics(model, nodes, inputs, positions):
-    """For each convolution: mean of x x' and of x over sampled positions, x being what one position of it reads."""
+    """For each convolution: mean of x x' and of x over sampled positions, where x is the input of one position."""
     sizes = {i.name: i.dims for i in model.graph.initializer}
     random = np.random.default_rng(0)
     square, total, rows, waiting = {}, {}, 0, {n.name: [] for n in nodes}
@@ -396,7 +396,7 @@ def input_statistics(model, nodes, inputs, positions):
 
 
 def round_weights(weight, steps, square, bits):
-    """Round input by input, the strongest first; the rest makes up for the error."""
+    """Round input by input, the strongest first; the remaining inputs compensate the error."""
     top, steps = 2 ** (bits - 1) - 1, steps.astype(np.float64)
     order = np.argsort(-np.diag(square), kind='stable')
     rows = weight.reshape(len(weight), -1).astype(np.float64)[:, order]
@@ -431,7 +431,7 @@ def rounded_weights(model, nodes, inputs, positions):
             whole = round_weights(weight, steps, square, 7)
             lost = weight.reshape(len(weight), -1) - whole.reshape(len(weight), -1) * steps[:, None].astype(np.float64)
             bias = bias + lost @ mean
-        else:                                                # depthwise layers add in 32 bits: 8 bits do no harm
+        else:                                                # depthwise layers add in 32 bits: 8 bits cannot overflow
             steps = weight_steps(weight, 8)
             whole = np.clip(np.rint(weight / steps[:, None, None, None]), -128, 127).astype(np.int8)
         result[node.name] = whole, steps, bias
@@ -515,7 +515,7 @@ def quantise(model, inputs, seen, float_nodes, positions):
 
 
 def nanodet_float_nodes(nodes):
-    """The first two convolutions and what is between and behind them, up to the second LeakyRelu."""
+    """The first five nodes: two convolutions and what follows, up to the second LeakyRelu."""
     return {n.name for n in nodes[:5]}
 
 

@@ -1,7 +1,6 @@
 //! Failpoints: tests end the process at a given step, and check what the next worker does.
 //!
-//! The cargo feature `failpoints` compiles them in. The variable `FAILPOINTS` configures
-//! them:
+//! The cargo feature `failpoints` compiles them in. The variable `FAILPOINTS` configures them:
 //! - `anonymizer::after-put=return` ends the process at that step, as `kill -9` would.
 //! - `…=return(17)` does so only for photo 17.
 //! - `…=1*off->return` does so the second time.
@@ -14,8 +13,7 @@ pub fn reach(name: &'static str, photo: Option<i64>) {
     });
 }
 
-/// The folder with the networks to load instead of the built-in ones:
-/// `anonymizer::networks=return(/folder)`.
+/// The folder with the networks to load instead of the built-in ones: `anonymizer::networks=return(/folder)`.
 #[cfg(feature = "failpoints")]
 pub fn networks_folder() -> Option<std::path::PathBuf> {
     fail::fail_point!("anonymizer::networks", |folder| folder.map(Into::into));

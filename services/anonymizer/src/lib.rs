@@ -3,19 +3,16 @@
 //! `anonymizer serve` processes jobs from the queue:
 //! - [`consumer`] takes messages from the queue and settles them.
 //! - [`job`] runs the steps of one job, with the retries of [`retry`].
-//! - [`processing`] anonymises a photo in this process or in a [`child`] process, within
-//!   the limits of [`capacity`].
+//! - [`photo_processor`] anonymises a photo in this process or in a [`child`] process, within the limits of
+//!   [`capacity`]. [`attempt`] is what both processes do.
 //!
 //! `anonymizer file` ([`file`]) anonymises files without any server. Both use the crate
 //! [`imaging`], the only code that turns an original into an anonymised photo.
 
 // The futures of the S3 client nest deeper than the default limit.
 #![recursion_limit = "256"]
-#![allow(
-    missing_docs,
-    reason = "a private crate: an item needs a comment only if its name is not enough"
-)]
 
+pub mod attempt;
 pub mod capacity;
 pub mod child;
 pub mod cli;
@@ -24,7 +21,7 @@ pub mod failpoint;
 pub mod file;
 pub mod job;
 pub mod metrics;
-pub mod processing;
+pub mod photo_processor;
 pub mod retry;
 pub mod serve;
 pub mod settings;

@@ -3,16 +3,15 @@
 use std::{io::Write as _, process::ExitCode, time::Duration};
 
 use anonymizer::{
+    attempt::load_detector,
     child::{self, ChildProgram},
-    cli::{Arguments, Command},
-    failpoint, file,
-    processing::load_detector,
-    serve,
-    settings::{self, Settings},
+    cli::{AnonymizerCommand, Cli},
+    failpoint, file, serve,
+    settings::{self, WorkerSettings},
 };
 use anyhow::Context as _;
-use chassis::settings::ProcessEnvironment;
 use clap::Parser as _;
+use service_runtime::settings::ProcessEnvironment;
 
 /// Exit code for invalid settings.
 const EXIT_INVALID_SETTINGS: u8 = 2;
@@ -22,16 +21,16 @@ const ASYNC_THREADS: usize = 2;
 
 fn main() -> ExitCode {
     failpoint::read_environment();
-    match Arguments::parse().command {
-        Command::Serve => serve(),
-        Command::File(arguments) => file::run(&arguments, &ProcessEnvironment),
-        Command::PhotoProcess => child::run_photo_process(&ProcessEnvironment),
+    match Cli::parse().command {
+        AnonymizerCommand::Serve => serve(),
+        AnonymizerCommand::File(arguments) => file::run(&arguments, &ProcessEnvironment),
+        AnonymizerCommand::PhotoProcess => child::run_photo_process(&ProcessEnvironment),
     }
 }
 
 fn serve() -> ExitCode {
     let telemetry = telemetry::init(telemetry::Service::new("anonymizer", env!("CARGO_PKG_VERSION")));
-    let settings = Settings::from_environment(&ProcessEnvironment);
+    let settings = WorkerSettings::from_environment(&ProcessEnvironment);
     let (_telemetry, settings) = match (telemetry, settings) {
         (Ok(guard), Ok(settings)) => (guard, settings),
         (telemetry, settings) => {
@@ -55,7 +54,7 @@ fn serve() -> ExitCode {
     }
 }
 
-fn run_worker(settings: Settings) -> anyhow::Result<()> {
+fn run_worker(settings: WorkerSettings) -> anyhow::Result<()> {
     let detector = load_detector(&settings.photo.library)?;
     let child = ChildProgram {
         // The child must be the same program, even if its file was replaced.

@@ -1,7 +1,7 @@
 //! The worker's metrics.
 
-use contract::{Class, Detection};
-use imaging::{Checks, detector::SecondLook};
+use contract::Detection;
+use imaging::{Checks, Class, detector::SecondLook};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -26,9 +26,9 @@ pub struct Metrics {
     failures: Family<ReasonLabel, Counter>,
     child_deaths: Counter,
     jobs_in_flight: Gauge,
-    /// Jobs that wait for a server.
+    /// Jobs that wait to retry a step.
     pub jobs_held: Gauge,
-    /// 1 while the consumer is paused because jobs wait for a server.
+    /// 1 while the consumer is paused because jobs wait to retry a step.
     pub consumer_paused: Gauge,
 }
 
@@ -44,7 +44,7 @@ struct StageLabel {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ClassLabel {
-    class: &'static str,
+    class: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -106,20 +106,18 @@ impl Metrics {
         registry.register("jobs_in_flight", "Jobs in work", metrics.jobs_in_flight.clone());
         registry.register(
             "jobs_held",
-            "Jobs that wait for a server",
+            "Jobs that wait to retry a step",
             metrics.jobs_held.clone(),
         );
         registry.register(
             "consumer_paused",
-            "1 while the consumer is paused because jobs wait for a server",
+            "1 while the consumer is paused because jobs wait to retry a step",
             metrics.consumer_paused.clone(),
         );
         for class in Class::ALL {
-            drop(
-                metrics
-                    .detections
-                    .get_or_create(&ClassLabel { class: class.name() }),
-            );
+            drop(metrics.detections.get_or_create(&ClassLabel {
+                class: class.to_string(),
+            }));
         }
         metrics
     }
@@ -148,7 +146,7 @@ impl Metrics {
     /// Counts the detections of an anonymised photo.
     pub fn photo_anonymized(&self, detections: &[Detection]) {
         for detection in detections {
-            let class = detection.class.name();
+            let class = detection.class.clone();
             self.detections.get_or_create(&ClassLabel { class }).inc();
         }
     }
@@ -156,14 +154,14 @@ impl Metrics {
     /// Counts the results of the detector's own checks.
     pub fn photo_checked(&self, checks: Checks) {
         let SecondLook {
-            looked_at,
+            examined,
             dropped,
-            left_out,
+            skipped,
         } = checks.second_look;
         let outcomes = [
-            ("kept", looked_at - dropped),
+            ("kept", examined - dropped),
             ("dropped", dropped),
-            ("left-out", left_out),
+            ("left-out", skipped),
         ];
         for (outcome, count) in outcomes {
             self.second_looks

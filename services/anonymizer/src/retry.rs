@@ -1,18 +1,15 @@
 //! Retries of a job's steps.
 //!
-//! - A transient fault concerns all jobs: a server is unavailable. The job waits at the
-//!   [`PauseGate`], and the consumer takes no further messages. As soon as one waiting
-//!   job succeeds, the others retry at once.
+//! - A transient fault concerns all jobs: a server is unavailable, or no photo can be
+//!   processed here. The job waits at the [`PauseGate`], and the consumer takes no further
+//!   messages. As soon as one waiting job succeeds, the others retry at once.
 //! - A job-specific fault concerns one job only. That job retries for a limited time,
 //!   and the other jobs continue.
 //! - A permanent fault is not retried.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use service_runtime::backoff::Backoff;
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
@@ -25,7 +22,7 @@ const FIRST_DELAY: Duration = Duration::from_millis(100);
 /// Maximum delay of the backoff. Work continues soon after a fault is gone.
 const MAX_DELAY: Duration = Duration::from_secs(2);
 
-/// Counts the jobs that wait for a server. Clones share the count.
+/// Counts the jobs that wait because of a transient fault. Clones share the count.
 #[derive(Clone, Debug)]
 pub struct PauseGate {
     waiting: Arc<watch::Sender<usize>>,
@@ -66,7 +63,7 @@ impl Drop for WaitingJob<'_> {
 /// Why one attempt of a step failed.
 #[derive(Debug)]
 pub enum Fault<E> {
-    /// A server is unavailable: retry until it recovers.
+    /// A server, the detector or the child process does not work: retry until it does.
     Transient(String),
     /// The server works, but not for this job: retry for a limited time.
     JobSpecific(E),
@@ -77,7 +74,7 @@ pub enum Fault<E> {
 /// Why the retries of a step stopped, although the step may still succeed later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interruption {
-    /// The job has waited for a server until the deadline of its [`RetryPolicy`].
+    /// The job has waited until the deadline of its [`RetryPolicy`].
     HeldTooLong,
     /// The process is shutting down.
     ShuttingDown,
@@ -99,7 +96,7 @@ impl Interruption {
 
 /// How long the steps of one job are retried, and what stops them.
 pub struct RetryPolicy<'a> {
-    /// Counts the job while it waits for a server.
+    /// Counts the job while it waits.
     pub gate: PauseGate,
     /// No attempt begins after this time.
     pub deadline: Instant,
@@ -115,9 +112,8 @@ impl RetryPolicy<'_> {
     /// Retries a step until it succeeds, fails, or the broker takes the delivery back.
     ///
     /// # Errors
-    /// [`Interruption`] when the retries stop. The inner error is the one of
-    /// [`Fault::Permanent`], or of [`Fault::JobSpecific`] if the step failed with
-    /// nothing else for [`RetryPolicy::job_specific_limit`].
+    /// [`Interruption`] when the retries stop. The inner error is the one of [`Fault::Permanent`], or of
+    /// [`Fault::JobSpecific`] if the step failed with nothing else for [`RetryPolicy::job_specific_limit`].
     pub async fn retry<T, E, A>(
         &self,
         step: &'static str,
@@ -156,7 +152,7 @@ impl RetryPolicy<'_> {
     {
         let mut waiting = None;
         let mut job_specific_since = None;
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::new(FIRST_DELAY, MAX_DELAY);
         loop {
             let recovered = self.gate.recovered.notified();
             let job_specific = match attempt().await {
@@ -165,7 +161,7 @@ impl RetryPolicy<'_> {
                         tracing::info!(
                             step,
                             duration_seconds = seconds(since),
-                            "the server is available again"
+                            "step {step} succeeded after retries"
                         );
                         self.gate.recovered.notify_waiters();
                     }
@@ -181,10 +177,14 @@ impl RetryPolicy<'_> {
                 Err(Fault::Transient(detail)) => {
                     job_specific_since = None;
                     if waiting.is_none() {
-                        tracing::warn!(step, error = detail, "a server is unavailable: retrying");
+                        tracing::warn!(
+                            step,
+                            error = detail,
+                            "step {step} failed: retrying until it succeeds"
+                        );
                         waiting = Some((self.gate.enter(), Instant::now()));
                     } else {
-                        tracing::debug!(step, error = detail, "the server is still unavailable");
+                        tracing::debug!(step, error = detail, "step {step} still fails");
                     }
                     None
                 }
@@ -217,25 +217,6 @@ fn seconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64()
 }
 
-/// Exponential backoff. Each delay is shortened at random by up to a quarter, so that
-/// workers do not retry at the same time.
-#[derive(Debug, Default)]
-struct Backoff {
-    attempts: u32,
-}
-
-impl Backoff {
-    fn next_delay(&mut self) -> Duration {
-        let delay = FIRST_DELAY
-            .saturating_mul(1 << self.attempts.min(10))
-            .min(MAX_DELAY);
-        self.attempts += 1;
-        // A new RandomState has new keys: random enough for a jitter.
-        let jitter = RandomState::new().hash_one(self.attempts) % 256;
-        delay - delay.mul_f64(jitter as f64 / 1024.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{convert::Infallible, sync::atomic::AtomicUsize};
@@ -256,15 +237,6 @@ mod tests {
 
     fn transient<T>() -> Result<T, Fault<Infallible>> {
         Err(Fault::Transient("unavailable".to_owned()))
-    }
-
-    #[test]
-    fn delays_grow_to_the_maximum() {
-        let mut backoff = Backoff::default();
-        let delays: Vec<_> = (0..40).map(|_| backoff.next_delay()).collect();
-        assert!(delays[0] <= FIRST_DELAY);
-        assert!(delays.iter().all(|delay| *delay <= MAX_DELAY));
-        assert!(delays[10..].iter().all(|delay| *delay >= MAX_DELAY.mul_f64(0.75)));
     }
 
     #[tokio::test(start_paused = true)]

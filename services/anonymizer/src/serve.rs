@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use chassis::{
-    admin::{Admin, Dependency, Readiness},
+use contract::FailureReason;
+use imaging::detector::Detector;
+use prometheus_client::registry::Registry;
+use service_runtime::{
+    admin::{Admin, DependencyState, Readiness},
     broker::{Consumer, Publisher},
     shutdown,
     store::Store,
 };
-use contract::FailureReason;
-use imaging::detector::Detector;
-use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -20,9 +20,9 @@ use crate::{
     consumer::JobConsumer,
     job::Worker,
     metrics::Metrics,
-    processing::{PhotoError, PhotoProcessor},
+    photo_processor::{PhotoError, PhotoProcessor},
     retry::PauseGate,
-    settings::Settings,
+    settings::WorkerSettings,
 };
 
 /// Condition of `/readyz`: the worker takes jobs.
@@ -32,7 +32,7 @@ const STARTED: &str = "started";
 ///
 /// # Errors
 /// If the worker cannot start or must be replaced.
-pub async fn serve(settings: Settings, detector: Detector, child: ChildProgram) -> anyhow::Result<()> {
+pub async fn serve(settings: WorkerSettings, detector: Detector, child: ChildProgram) -> anyhow::Result<()> {
     let shutdown = shutdown::on_signals().context("installing signal handlers")?;
     let readiness = Readiness::new(&[STARTED]);
     let mut registry = Registry::default();
@@ -80,7 +80,7 @@ pub async fn serve(settings: Settings, detector: Detector, child: ChildProgram) 
         server.port = address.port(),
         concurrency,
         memory_bytes = settings.capacity.memory_bytes,
-        "anonymizer takes jobs"
+        "anonymizer started"
     );
     readiness.set(STARTED, true);
     let draining = {
@@ -96,13 +96,12 @@ pub async fn serve(settings: Settings, detector: Detector, child: ChildProgram) 
     draining.abort();
     admin_shutdown.cancel();
     admin_server.await.context("admin port")?;
-    tracing::info!("anonymizer has shut down");
+    tracing::info!("anonymizer stopped");
     Ok(result?)
 }
 
-/// Checks that a child process can start within its memory limit. Otherwise the first
-/// suspect photo would find the problem and be blamed for it. The child gets no bytes:
-/// a child that works refuses them as a photo.
+/// Checks that a child process can start within its memory limit. Otherwise the first suspect photo would find the
+/// problem and be blamed for it. The child gets no bytes: a child that works refuses them as a photo.
 async fn check_child_process(processor: &PhotoProcessor) -> anyhow::Result<()> {
     match processor.anonymize(0, Bytes::new(), true).await {
         Err(PhotoError::Refused { reason, .. }) if reason != FailureReason::ProcessCrashed => Ok(()),
@@ -112,7 +111,7 @@ async fn check_child_process(processor: &PhotoProcessor) -> anyhow::Result<()> {
             anyhow::bail!("a child process does not work: {detail}")
         }
         Ok(_) | Err(PhotoError::Stuck | PhotoError::LargePhotoInWork) => {
-            anyhow::bail!("a child process does not work")
+            anyhow::bail!("a child process does not work: it did not refuse an empty photo")
         }
     }
 }
@@ -123,14 +122,14 @@ fn report_dependencies(readiness: &Readiness, publisher: &Publisher, consumer: &
     let consumer_state = consumer.watch();
     readiness.report("rabbitmq-consumer", move || consumer_state.borrow().dependency());
     let waiting = gate.waiting_jobs();
-    readiness.report("servers-of-jobs", move || {
+    readiness.report("job-dependencies", move || {
         let count = *waiting.borrow();
-        Dependency {
+        DependencyState {
             available: count == 0,
             detail: if count == 0 {
-                "no job waits for a server".to_owned()
+                "no job waits".to_owned()
             } else {
-                format!("{count} jobs wait for a server; the consumer is paused")
+                format!("{count} jobs wait to retry a step; the consumer is paused")
             },
         }
     });

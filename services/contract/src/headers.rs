@@ -1,33 +1,29 @@
-//! Message headers that both sides read.
+//! Headers of messages.
 
-/// W3C Trace Context: the trace that the message belongs to.
+/// W3C Trace Context: the trace of the message.
 pub const TRACEPARENT: &str = "traceparent";
 
 /// W3C Trace Context: vendor data of the trace.
 pub const TRACESTATE: &str = "tracestate";
 
-/// How often a quorum queue has delivered the message before, set by the
-/// broker; absent on the first delivery.
+/// How often a quorum queue has delivered the message before, set by the broker; absent on the first delivery.
 pub const X_DELIVERY_COUNT: &str = "x-delivery-count";
 
-/// Deliveries of earlier copies of the message: a worker that publishes a job
-/// again, to take it out of the reach of the delivery limit, adds
-/// [`X_DELIVERY_COUNT`] to it.
+/// Number of deliveries of earlier copies of the message. A worker that republishes a job before it reaches the delivery
+/// limit adds [`X_DELIVERY_COUNT`].
 pub const X_EARLIER_DELIVERIES: &str = "x-irmgard-earlier-deliveries";
 
-/// How often a worker has published the message again because the store, in
-/// order otherwise, failed at its object.
+/// How often a worker has republished the message because the store works, but failed at its object.
 pub const X_UNREADABLE_RETURNS: &str = "x-irmgard-unreadable-returns";
 
-/// How often a worker has published the message again because the child process
-/// that worked on its photo was killed from outside.
+/// How often a worker has republished the message because its child process was killed from outside.
 pub const X_KILLED_RETURNS: &str = "x-irmgard-killed-returns";
 
-/// Why a message was put into the parking queue.
+/// Why a message was moved to the parked queue.
 pub const X_PARKED_REASON: &str = "x-irmgard-parked-reason";
 
 /// Content type of every message.
 pub const CONTENT_TYPE: &str = "application/json";
 
-/// The largest message that is read; longer ones are parked unread.
+/// Maximum size of a message, bytes; longer ones are parked unread.
 pub const MAX_MESSAGE_BYTES: usize = 256 * 1024;

@@ -1,34 +1,29 @@
-//! Object keys: where a photo lies in the buckets.
+//! Object keys of photos.
 
 use chrono::NaiveDate;
 
 use crate::{PhotoId, ProjectName, media::MediaType};
 
-/// What every key of ours begins with. Objects outside it are never listed,
-/// swept or deleted by us.
+/// Prefix of every key of this system. Objects with other keys are never listed, swept or deleted.
 pub const PREFIX: &str = "photos/";
 
-/// The parts that make a photo's object keys: unique because the id is.
+/// The parts of a photo's object keys. They are unique because the id is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PhotoKey {
-    /// The timelapse project.
     pub project: ProjectName,
     /// The day (UTC) on which the photo was received.
     pub received_on: NaiveDate,
-    /// The photo's id.
     pub id: PhotoId,
 }
 
 impl PhotoKey {
-    /// Key of the original in the input bucket:
-    /// `photos/<project>/<yyyy-mm-dd>/<id>.<jpg|png|webp>`.
+    /// Key of the original in the input bucket: `photos/<project>/<yyyy-mm-dd>/<id>.<jpg|png|webp>`.
     #[must_use]
     pub fn original(&self, media_type: MediaType) -> String {
         self.with_extension(media_type.extension())
     }
 
-    /// Key of the anonymised photo in the output bucket:
-    /// `photos/<project>/<yyyy-mm-dd>/<id>.jpg`.
+    /// Key of the anonymised photo in the output bucket: `photos/<project>/<yyyy-mm-dd>/<id>.jpg`.
     #[must_use]
     pub fn anonymized(&self) -> String {
         self.with_extension(MediaType::Jpeg.extension())
@@ -43,8 +38,7 @@ impl PhotoKey {
         )
     }
 
-    /// Reads a key that [`PhotoKey::original`] or [`PhotoKey::anonymized`]
-    /// wrote; `None` for any other key.
+    /// Parses a key of [`PhotoKey::original`] or [`PhotoKey::anonymized`]; `None` for any other key.
     #[must_use]
     pub fn parse(key: &str) -> Option<Self> {
         let mut parts = key.strip_prefix(PREFIX)?.split('/');

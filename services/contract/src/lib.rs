@@ -1,22 +1,17 @@
-//! What the processes of Irmgard must agree on while they run: identifiers,
-//! object keys, job and result messages, queue names, and what counts as a
-//! photo. Pure: nothing in here does I/O.
+//! The protocol between the processes of Irmgard: identifiers, object keys, job and result messages, queue names, and
+//! the formats of photos. Nothing here does I/O.
 
-pub mod detection;
-pub mod failure;
 pub mod headers;
 pub mod job;
 pub mod key;
 pub mod location;
 pub mod media;
-pub mod outcome;
 pub mod photo;
 pub mod queues;
+pub mod result;
 
-pub use detection::{Class, Detection};
-pub use failure::FailureReason;
-pub use job::{GivenJob, Job, JobError, JobMessage};
+pub use job::{Job, JobError, JobMessage, LegacyJob};
 pub use key::PhotoKey;
 pub use location::ObjectLocation;
-pub use outcome::{MAX_DETAIL_CHARS, Outcome, PhotoResult, ResultError};
 pub use photo::{PhotoId, ProjectName};
+pub use result::{Detection, FailureReason, MAX_DETAIL_CHARS, PhotoResult, ResultError, Verdict};

@@ -1,4 +1,4 @@
-//! Where an object lies: bucket and key, and the two ways to write that.
+//! The location of an object: bucket and key, in two notations.
 
 use std::{fmt, str::FromStr};
 
@@ -15,7 +15,7 @@ pub struct ObjectLocation {
     key: String,
 }
 
-/// The text names no object.
+/// The text is not a location.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidLocation {
     /// Neither `s3://bucket/key` nor `bucket/key`.
@@ -26,8 +26,7 @@ pub enum InvalidLocation {
         "an object key has 1 to 1024 bytes, no control characters or backslashes, and no part between slashes that is empty, '.' or '..'"
     )]
     Key,
-    /// S3's bucket naming rules: 3 to 63 of `a-z 0-9 . -`, a letter or digit
-    /// at both ends, no two dots together.
+    /// S3's bucket naming rules: 3 to 63 of `a-z 0-9 . -`, a letter or digit at both ends, no two dots together.
     #[error(
         "a bucket name has 3 to 63 lower-case letters, digits, '.' or '-', and begins and ends with a letter or digit"
     )]
@@ -37,12 +36,11 @@ pub enum InvalidLocation {
 impl ObjectLocation {
     /// An object by bucket and key.
     ///
-    /// S3 takes any 1 to 1024 bytes of UTF-8 as a key. Many servers and
-    /// proxies read it as a path, though, and to them `a/../b` is `b` or even
-    /// another bucket: a key is taken only if it means the same to everybody.
+    /// S3 allows any 1 to 1024 bytes of UTF-8 as a key. But many servers and proxies read a key as a path, in which
+    /// `a/../b` is `b` or even another bucket. So a key must be unambiguous.
     ///
     /// # Errors
-    /// When S3 allows no such bucket, or the key is none or ambiguous.
+    /// S3 does not allow the bucket's name, or the key is invalid or ambiguous.
     pub fn new(bucket: impl Into<String>, key: impl Into<String>) -> Result<Self, InvalidLocation> {
         let (bucket, key) = (bucket.into(), key.into());
         if !is_bucket_name(&bucket) {
@@ -54,19 +52,17 @@ impl ObjectLocation {
         Ok(Self { bucket, key })
     }
 
-    /// The bucket's name.
     #[must_use]
     pub fn bucket(&self) -> &str {
         &self.bucket
     }
 
-    /// The object's key within the bucket.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// `bucket/key`, the given web service's `storage_location`.
+    /// `bucket/key`, the legacy web service's `storage_location`.
     #[must_use]
     pub fn storage_location(&self) -> String {
         format!("{}/{}", self.bucket, self.key)
@@ -75,7 +71,7 @@ impl ObjectLocation {
     /// Reads `bucket/key`.
     ///
     /// # Errors
-    /// When there is no slash, or as [`ObjectLocation::new`].
+    /// There is no slash, or as [`ObjectLocation::new`].
     pub fn from_storage_location(text: &str) -> Result<Self, InvalidLocation> {
         let (bucket, key) = text.split_once('/').ok_or(InvalidLocation::Shape)?;
         Self::new(bucket, key)

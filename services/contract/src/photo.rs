@@ -1,15 +1,15 @@
-//! The identity of a photo and of the timelapse project that it belongs to.
+//! Identifiers of photos and timelapse projects.
 
 use std::{fmt, num::NonZeroI64, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// A photo's number: positive, given out by the `photo` table's sequence.
+/// A photo's number: positive, from the sequence of the table `photo`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "i64", into = "i64")]
 pub struct PhotoId(NonZeroI64);
 
-/// The text or number is no photo id.
+/// The text or number is not a photo id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a photo id is a whole number from 1 to {}", i64::MAX)]
 pub struct InvalidPhotoId;
@@ -58,28 +58,25 @@ impl fmt::Display for PhotoId {
     }
 }
 
-/// The name of a timelapse project: 1 to 64 of `A-Z a-z 0-9 . _ -`, beginning
-/// with a letter or digit.
+/// The name of a timelapse project: 1 to 64 of `A-Z a-z 0-9 . _ -`, beginning with a letter or digit.
 ///
-/// It becomes a part of object keys and of URLs, so nothing in it can need
-/// escaping or walk up a path.
+/// It is a part of object keys and URLs, so it contains nothing that needs escaping, and no parent folder.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ProjectName(String);
 
-/// The text is no project name.
+/// The text is not a project name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a project name is 1 to 64 letters, digits, '.', '_' or '-' and begins with a letter or digit")]
 pub struct InvalidProjectName;
 
 impl ProjectName {
-    /// The project of photos that arrive at `POST /`, which names none.
+    /// The project of photos from `POST /`, which names no project.
     #[must_use]
     pub fn default_project() -> Self {
         Self("default".to_owned())
     }
 
-    /// The name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -90,9 +87,9 @@ impl TryFrom<String> for ProjectName {
     type Error = InvalidProjectName;
 
     fn try_from(name: String) -> Result<Self, InvalidProjectName> {
-        let begins_well = name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+        let has_valid_start = name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
         let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
-        if begins_well && name.len() <= 64 && name.bytes().all(allowed) {
+        if has_valid_start && name.len() <= 64 && name.bytes().all(allowed) {
             Ok(Self(name))
         } else {
             Err(InvalidProjectName)

@@ -1,30 +1,28 @@
 //! The broker's queues.
 //!
-//! All are durable quorum queues, declared with `x-queue-type` as their only
-//! argument; what can change over time (delivery limit, dead-lettering,
-//! overflow) is policy, in `services/rabbitmq/definitions.json`.
+//! All are durable quorum queues, declared with `x-queue-type` as their only argument. Policies in
+//! `services/rabbitmq/definitions.json` set the rest: delivery limit, dead-lettering, overflow.
 
-/// Jobs: irmgard → anonymizer. The name can be configured (`RABBITMQ_QUEUE`);
-/// the other queues' names follow from it.
+/// Default name of the job queue (`RABBITMQ_QUEUE`). The names of the other queues follow from it.
 pub const DEFAULT_JOBS: &str = "images";
 
-/// The queues' names, all derived from the job queue's.
+/// The names of the queues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Queues {
     /// Jobs: irmgard → anonymizer.
     pub jobs: String,
     /// Verdicts on photos: anonymizer → irmgard.
     pub results: String,
-    /// What the broker gave up on: broker → irmgard.
+    /// Jobs that the broker gave up: broker → irmgard.
     pub dead: String,
-    /// Messages that belong to no photo: for a person to look at.
+    /// Messages that belong to no photo, for a person.
     pub parked: String,
 }
 
 impl Queues {
-    /// The queues that go with a job queue of this name.
+    /// The queues for a job queue of this name.
     #[must_use]
-    pub fn of(jobs: &str) -> Self {
+    pub fn for_jobs(jobs: &str) -> Self {
         Self {
             jobs: jobs.to_owned(),
             results: format!("{jobs}.results"),
@@ -33,7 +31,6 @@ impl Queues {
         }
     }
 
-    /// Every queue's name.
     #[must_use]
     pub fn all(&self) -> [&str; 4] {
         [&self.jobs, &self.results, &self.dead, &self.parked]
@@ -42,6 +39,6 @@ impl Queues {
 
 impl Default for Queues {
     fn default() -> Self {
-        Self::of(DEFAULT_JOBS)
+        Self::for_jobs(DEFAULT_JOBS)
     }
 }

@@ -11,12 +11,12 @@ const DATE_TIME_ORIGINAL: u16 = 0x9003;
 const OFFSET_TIME_ORIGINAL: u16 = 0x9011;
 
 #[derive(Clone, Copy)]
-enum Order {
+enum ByteOrder {
     Little,
     Big,
 }
 
-impl Order {
+impl ByteOrder {
     fn short(self, number: u16) -> [u8; 2] {
         match self {
             Self::Little => number.to_le_bytes(),
@@ -34,10 +34,10 @@ impl Order {
 }
 
 /// TIFF 6.0 with an orientation in the first directory and texts in the Exif one.
-fn tiff(order: Order, orientation: Option<u16>, texts: &[(u16, &str)]) -> Vec<u8> {
+fn tiff(order: ByteOrder, orientation: Option<u16>, texts: &[(u16, &str)]) -> Vec<u8> {
     let mut out = match order {
-        Order::Little => b"II".to_vec(),
-        Order::Big => b"MM".to_vec(),
+        ByteOrder::Little => b"II".to_vec(),
+        ByteOrder::Big => b"MM".to_vec(),
     };
     out.extend(order.short(42));
     out.extend(order.long(8));
@@ -106,7 +106,7 @@ fn in_all(tiff: &[u8]) -> [Vec<u8>; 3] {
 
 #[test]
 fn all_eight_orientations() {
-    for order in [Order::Little, Order::Big] {
+    for order in [ByteOrder::Little, ByteOrder::Big] {
         for value in 1..=8 {
             for photo in in_all(&tiff(order, Some(value), &[])) {
                 assert_eq!(u16::from(orientation(&photo)), value);
@@ -118,7 +118,7 @@ fn all_eight_orientations() {
 #[test]
 fn what_a_jpeg_has_before_its_exif_may_stand_in_others_too() {
     let texts = [(DATE_TIME_ORIGINAL, "2024:05:06 07:08:09")];
-    for order in [Order::Little, Order::Big] {
+    for order in [ByteOrder::Little, ByteOrder::Big] {
         for photo in in_all_with_prefix(&tiff(order, Some(6), &texts)) {
             assert_eq!(orientation(&photo), 6, "{photo:x?}");
             assert!(taken_at(&photo).is_some(), "{photo:x?}");
@@ -131,7 +131,7 @@ fn what_a_jpeg_has_before_its_exif_may_stand_in_others_too() {
 #[test]
 fn the_padding_byte_of_a_webp_may_be_missing() {
     let tiff = tiff(
-        Order::Little,
+        ByteOrder::Little,
         Some(6),
         &[(DATE_TIME_ORIGINAL, "2024:05:06 07:08:09")],
     );
@@ -157,7 +157,7 @@ fn the_padding_byte_of_a_webp_may_be_missing() {
 
 #[test]
 fn a_chunk_behind_a_padding_byte_is_found() {
-    let photo = in_webp(&tiff(Order::Little, Some(6), &[]));
+    let photo = in_webp(&tiff(ByteOrder::Little, Some(6), &[]));
     let exif = photo.windows(4).position(|four| four == b"EXIF").unwrap();
     let odd = b"XMP \x03\0\0\0<x>\0";
     let mut behind = [&photo[..exif], odd, &photo[exif..]].concat();
@@ -168,9 +168,9 @@ fn a_chunk_behind_a_padding_byte_is_found() {
 #[test]
 fn an_orientation_that_is_none() {
     for value in [0, 9, 255, 256 + 6, u16::MAX] {
-        assert_eq!(orientation(&in_jpeg(&tiff(Order::Big, Some(value), &[]))), 1);
+        assert_eq!(orientation(&in_jpeg(&tiff(ByteOrder::Big, Some(value), &[]))), 1);
     }
-    assert_eq!(orientation(&in_jpeg(&tiff(Order::Big, None, &[]))), 1);
+    assert_eq!(orientation(&in_jpeg(&tiff(ByteOrder::Big, None, &[]))), 1);
     assert_eq!(orientation(b"\xFF\xD8\xFF\xD9"), 1);
     assert_eq!(orientation(b""), 1);
 }
@@ -180,7 +180,7 @@ fn taken(date: &str, offset: Option<&str>) -> Option<String> {
         .into_iter()
         .chain(offset.map(|offset| (OFFSET_TIME_ORIGINAL, offset)))
         .collect();
-    let times = in_all(&tiff(Order::Little, Some(1), &texts)).map(|photo| taken_at(&photo));
+    let times = in_all(&tiff(ByteOrder::Little, Some(1), &texts)).map(|photo| taken_at(&photo));
     assert!(times.iter().all(|time| *time == times[0]), "{times:?}");
     times[0].map(|time| time.to_rfc3339())
 }
@@ -251,7 +251,7 @@ proptest! {
         cut in any::<prop::sample::Index>(),
     ) {
         let texts = [(DATE_TIME_ORIGINAL, "2024:05:06 07:08:09"), (OFFSET_TIME_ORIGINAL, "+02:00")];
-        for mut photo in in_all(&tiff(Order::Big, Some(6), &texts)) {
+        for mut photo in in_all(&tiff(ByteOrder::Big, Some(6), &texts)) {
             for (at, byte) in &changes {
                 let at = at.index(photo.len());
                 photo[at] = *byte;

@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path};
 
-use contract::media::{Header, HeaderError, MediaType, read_header};
+use contract::media::{HeaderError, ImageHeader, MediaType, read_header};
 use proptest::{collection::vec, prelude::*};
 
 fn sample(name: &str) -> Vec<u8> {
@@ -31,7 +31,7 @@ const SAMPLES: [(&str, MediaType); 14] = [
 ];
 
 /// Every prefix asks for more until the size is known, and then it stays.
-fn check_prefixes(photo: &[u8], expected: Header) -> Result<(), TestCaseError> {
+fn check_prefixes(photo: &[u8], expected: ImageHeader) -> Result<(), TestCaseError> {
     let mut known = false;
     for length in 0..=photo.len() {
         match read_header(&photo[..length]) {
@@ -49,7 +49,7 @@ fn check_prefixes(photo: &[u8], expected: Header) -> Result<(), TestCaseError> {
 #[test]
 fn what_encoders_write_at_every_prefix() {
     for (name, media_type) in SAMPLES {
-        let expected = Header {
+        let expected = ImageHeader {
             media_type,
             width: 24,
             height: 16,
@@ -96,7 +96,7 @@ proptest! {
         segments in vec((prop_oneof![Just(0xC4_u8), Just(0xC8), Just(0xCC), 0xDB_u8..=0xFE], vec(any::<u8>(), 0..80), 0_usize..4), 0..6),
         fill in 0_usize..4,
     ) {
-        let expected = Header { media_type: MediaType::Jpeg, width: width.into(), height: height.into() };
+        let expected = ImageHeader { media_type: MediaType::Jpeg, width: width.into(), height: height.into() };
         check_prefixes(&jpeg(width, height, frame, &segments, fill), expected)?;
     }
 
@@ -105,12 +105,12 @@ proptest! {
         let photo = [
             b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR", &width.to_be_bytes()[..], &height.to_be_bytes()[..], &rest[..],
         ].concat();
-        check_prefixes(&photo, Header { media_type: MediaType::Png, width, height })?;
+        check_prefixes(&photo, ImageHeader { media_type: MediaType::Png, width, height })?;
     }
 
     #[test]
     fn any_webp_at_every_prefix(width in 1..=0x3FFF_u32, height in 1..=0x3FFF_u32, scale in 0..16_u16, rest in vec(any::<u8>(), 0..20)) {
-        let expected = Header { media_type: MediaType::Webp, width, height };
+        let expected = ImageHeader { media_type: MediaType::Webp, width, height };
         let sized = |side: u32, scale: u16| (u16::try_from(side).unwrap() | (scale << 14)).to_le_bytes();
         let lossy = [&[0x10, 0, 0, 0x9D, 0x01, 0x2A], &sized(width, scale & 3)[..], &sized(height, scale >> 2)[..], &rest].concat();
         let lossless = [&[0x2F], &((width - 1) | ((height - 1) << 14) | (u32::from(scale & 1) << 28)).to_le_bytes()[..], &rest].concat();

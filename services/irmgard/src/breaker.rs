@@ -127,7 +127,11 @@ impl Permit {
         self.is_probe = false;
         let before = std::mem::replace(&mut *self.breaker.state(), BreakerState::Closed { failures: 0 });
         if !matches!(before, BreakerState::Closed { .. }) {
-            tracing::info!(server.address = self.breaker.name, "the server answers again");
+            let name = self.breaker.name;
+            tracing::info!(
+                dependency = name,
+                "requests to {name} are sent again (circuit breaker closed)"
+            );
         }
     }
 
@@ -156,10 +160,11 @@ impl Permit {
             }
         };
         if opened {
+            let name = self.breaker.name;
             tracing::warn!(
-                server.address = self.breaker.name,
+                dependency = name,
                 count = self.breaker.settings.failures,
-                "the server does not answer: requests fail at once until it answers again"
+                "requests to {name} fail at once (circuit breaker open)"
             );
         }
     }

@@ -2,9 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use chassis::settings::units::parse_duration;
 use clap::{Args, Parser, Subcommand};
 use contract::{PhotoId, ProjectName};
+use service_runtime::settings::units::parse_duration;
 
 /// Accept photos from timelapse cameras, have them anonymised and serve the results
 #[derive(Clone, Debug, Parser)]
@@ -17,11 +17,11 @@ use contract::{PhotoId, ProjectName};
 )]
 pub struct Cli {
     #[command(subcommand)]
-    pub command: Command,
+    pub command: IrmgardCommand,
 }
 
 #[derive(Clone, Debug, Subcommand)]
-pub enum Command {
+pub enum IrmgardCommand {
     /// Run the web service until SIGTERM; waits for `irmgard migrate`
     Serve,
     /// Migrate the database schema to this program's version; safe to run in parallel

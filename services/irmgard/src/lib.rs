@@ -3,9 +3,8 @@
 //! Architecture invariant: this program never serves an original. The code that answers image requests knows only
 //! the location of the output.
 
-#![allow(missing_docs, reason = "a private crate: most names need no comment")]
-
 pub mod api;
+mod audit;
 pub mod breaker;
 pub mod cli;
 pub mod database;
@@ -14,6 +13,7 @@ pub mod failpoint;
 pub mod liveness;
 pub mod metrics;
 pub mod monitor;
+mod next_release;
 pub mod outbox;
 pub mod photo;
 pub mod reconcile;

@@ -5,15 +5,15 @@ use std::{
     process::ExitCode,
 };
 
-use chassis::settings::{Mistakes, ProcessEnvironment};
 use clap::Parser;
 use irmgard::{
-    cli::{Cli, Command, MigrateArguments},
+    cli::{Cli, IrmgardCommand, MigrateArguments},
     database::{self, SchemaError},
     failed, failpoint, serve,
     settings::{MigrateSettings, ServeSettings, ToolSettings},
     sweep,
 };
+use service_runtime::settings::{ProcessEnvironment, SettingsErrors};
 
 /// Exit code for a wrong command line (clap's default) or a wrong configuration.
 const EXIT_WRONG_CONFIGURATION: u8 = 2;
@@ -25,11 +25,11 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let command = match prepare(cli.command) {
         Ok(command) => command,
-        Err(mistakes) => {
+        Err(errors) => {
             print_error(&format!(
-                "The configuration is wrong:\n{mistakes}\nSee docs/configuration.md."
+                "The configuration is wrong:\n{errors}\nSee docs/configuration.md."
             ));
-            // Report mistakes in the telemetry settings in the same run.
+            // Report errors in the telemetry settings in the same run.
             if let Err(error) = telemetry::init(telemetry_service().on_stderr()) {
                 print_error(&error.to_string());
             }
@@ -82,20 +82,22 @@ enum PreparedCommand {
     Failed(Box<ToolSettings>, irmgard::cli::FailedArguments),
 }
 
-fn prepare(command: Command) -> Result<PreparedCommand, Mistakes> {
+fn prepare(command: IrmgardCommand) -> Result<PreparedCommand, SettingsErrors> {
     let environment = &ProcessEnvironment;
     Ok(match command {
-        Command::Serve => PreparedCommand::Serve(Box::new(ServeSettings::from_environment(environment)?)),
-        Command::Migrate(arguments) => {
+        IrmgardCommand::Serve => {
+            PreparedCommand::Serve(Box::new(ServeSettings::from_environment(environment)?))
+        }
+        IrmgardCommand::Migrate(arguments) => {
             PreparedCommand::Migrate(MigrateSettings::from_environment(environment)?, arguments)
         }
-        Command::Sweep(arguments) => {
+        IrmgardCommand::Sweep(arguments) => {
             PreparedCommand::Sweep(Box::new(ToolSettings::from_environment(environment)?), arguments)
         }
-        Command::Bind(arguments) => {
+        IrmgardCommand::Bind(arguments) => {
             PreparedCommand::Bind(Box::new(ToolSettings::from_environment(environment)?), arguments)
         }
-        Command::Failed(arguments) => {
+        IrmgardCommand::Failed(arguments) => {
             PreparedCommand::Failed(Box::new(ToolSettings::from_environment(environment)?), arguments)
         }
     })

@@ -1,15 +1,13 @@
 //! Prometheus metrics of the background work.
 
-use std::sync::atomic::AtomicU64;
+use std::{collections::BTreeMap, sync::atomic::AtomicU64};
 
-use chassis::broker::PublishError;
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
-
-use crate::sweep::LatestRun;
+use service_runtime::broker::PublishError;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabel {
@@ -114,7 +112,7 @@ impl RelayMetrics {
         self.count(match error {
             PublishError::Disconnected => "disconnected",
             PublishError::Blocked => "blocked",
-            PublishError::Returned(_) => "returned",
+            PublishError::QueueUnavailable { .. } => "returned",
             PublishError::Nacked => "nacked",
             PublishError::TimedOut(_) => "timed_out",
         });
@@ -151,12 +149,13 @@ pub struct SweepMetrics {
 }
 
 impl SweepMetrics {
-    pub fn record(&self, run: &LatestRun) {
-        self.last_run.set(run.at.unwrap_or(0.0));
-        self.failed.set(run.error.is_some().into());
+    /// Records the latest run: its time, whether it failed, and the remaining objects by kind.
+    pub fn record(&self, at: Option<f64>, has_failed: bool, left_over: &BTreeMap<String, i64>) {
+        self.last_run.set(at.unwrap_or(0.0));
+        self.failed.set(has_failed.into());
         // A kind without objects has no series.
         self.left_over.clear();
-        for (kind, count) in run.left_over.iter() {
+        for (kind, count) in left_over {
             let kind = KindLabel { kind: kind.clone() };
             self.left_over.get_or_create(&kind).set(*count);
         }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chassis::{admin::Dependency, store::Store};
+use service_runtime::{admin::DependencyState, store::Store};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -37,21 +37,21 @@ struct CheckResult {
 impl Health {
     /// For the readiness probe's body.
     #[must_use]
-    pub fn dependency(&self) -> Dependency {
+    pub fn dependency(&self) -> DependencyState {
         let result = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         match result {
-            None => Dependency {
+            None => DependencyState {
                 available: false,
                 detail: "not checked yet".to_owned(),
             },
-            Some(CheckResult { at, error: None }) => Dependency {
+            Some(CheckResult { at, error: None }) => DependencyState {
                 available: true,
                 detail: format!("answered {} s ago", at.elapsed().as_secs()),
             },
             Some(CheckResult {
                 at,
                 error: Some(error),
-            }) => Dependency {
+            }) => DependencyState {
                 available: false,
                 detail: format!("did not answer {} s ago: {error}", at.elapsed().as_secs()),
             },
@@ -91,15 +91,11 @@ impl DependencyMonitor {
                 () = end.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            tokio::join!(
-                self.look_at_database(),
-                self.look_at_sweep(),
-                self.look_at_store()
-            );
+            tokio::join!(self.check_database(), self.check_sweep(), self.check_store());
         }
     }
 
-    async fn look_at_database(&self) {
+    async fn check_database(&self) {
         self.metrics.pool("requests", self.database.requests());
         self.metrics.pool("background", self.database.background());
         self.metrics.pool("relay", self.database.relay());
@@ -127,12 +123,14 @@ impl DependencyMonitor {
     }
 
     /// Errors are ignored: `check_database` reports an unavailable database.
-    async fn look_at_sweep(&self) {
+    async fn check_sweep(&self) {
         if !self.schema_exists.load(Ordering::Relaxed) {
             return;
         }
         if let Ok(Ok(run)) = timeout(INTERVAL, latest_run(self.database.background())).await {
-            self.metrics.sweep.record(&run);
+            self.metrics
+                .sweep
+                .record(run.at, run.error.is_some(), &run.left_over);
             self.sweep
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
@@ -140,7 +138,7 @@ impl DependencyMonitor {
         }
     }
 
-    async fn look_at_store(&self) {
+    async fn check_store(&self) {
         let bucket = &self.store.settings().input_bucket;
         let error = match timeout(INTERVAL, self.store.check_bucket(bucket)).await {
             Ok(result) => result.err().map(|error| error.to_string()),
@@ -157,8 +155,7 @@ async fn ping(database: &Database) -> Result<(), sqlx::Error> {
         .map(|_| ())
 }
 
-/// Number of jobs in the outbox, and age of the oldest in seconds. The statement begins with
-/// [`crate::database::POLL`].
+/// Number of jobs in the outbox, and age of the oldest in seconds. The statement begins with [`crate::database::POLL`].
 async fn waiting_jobs(database: &Database) -> Result<(i64, f64), sqlx::Error> {
     sqlx::query_as(
         "/* poll */ SELECT count(*), coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 FROM outbox",

@@ -1,5 +1,4 @@
-//! The reconciler queues photos again whose job was lost, deletes old idempotency keys, and logs uses of
-//! failed photos.
+//! The reconciler queues photos again whose job was lost, deletes old idempotency keys, and logs uses of failed photos.
 //!
 //! It does not check whether the original exists; the worker does that anyway:
 //! - original present: the worker anonymises it;
@@ -10,14 +9,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chassis::broker::Publisher;
 use contract::queues::Queues;
+use service_runtime::broker::Publisher;
 use tokio::{sync::Notify, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    audit::log_audit_entries,
     database::{CommitGuard, Pool},
-    failed::log_audit_entries,
     metrics::Metrics,
     outbox::{add_missing_outbox_rows, requeue_lost},
 };
@@ -35,8 +34,7 @@ const MAX_USES_PER_PASS: i64 = 1_000;
 #[derive(Clone, Debug)]
 pub struct ReconcileSettings {
     pub interval: Duration,
-    /// A photo that is `queued` for longer may be lost. Must be longer than a worker holds a job in an
-    /// outage.
+    /// A photo that is `queued` for longer may be lost. Must be longer than a worker holds a job in an outage.
     pub after: Duration,
     pub idempotency_key_age: Duration,
     pub queues: Queues,
@@ -44,7 +42,7 @@ pub struct ReconcileSettings {
 
 /// What one pass changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pass {
+pub struct ReconcilePass {
     pub requeued: Vec<i64>,
     /// Photos that were `received` without an outbox row and got a new one.
     pub outbox_rows_added: Vec<i64>,
@@ -110,7 +108,7 @@ impl Reconciler {
     }
 
     /// Runs one pass; `None` if another process holds the lock.
-    pub async fn pass(&self) -> Result<Option<Pass>, sqlx::Error> {
+    pub async fn pass(&self) -> Result<Option<ReconcilePass>, sqlx::Error> {
         // Closing the connection releases the lock if the pass fails.
         let mut lock = self.pool.acquire().await?;
         lock.close_on_drop();
@@ -121,7 +119,7 @@ impl Reconciler {
         if !locked {
             return Ok(None);
         }
-        let pass = Pass {
+        let pass = ReconcilePass {
             requeued: self.requeue_lost().await?,
             outbox_rows_added: add_missing_outbox_rows(&self.pool, MAX_PHOTOS_PER_PASS).await?,
             keys_deleted: self.delete_old_keys().await?,

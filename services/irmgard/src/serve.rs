@@ -6,13 +6,13 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use chassis::{
+use prometheus_client::registry::Registry;
+use service_runtime::{
     admin::{Admin, BoundAdmin, Readiness},
     broker::{Consumer, Publisher},
     http, shutdown,
     store::Store,
 };
-use prometheus_client::registry::Registry;
 use tokio::{
     net::TcpListener,
     sync::Notify,
@@ -45,11 +45,11 @@ const SCHEMA_CONDITION: &str = "schema";
 /// An address cannot be bound, or the schema is too new.
 pub async fn serve(settings: ServeSettings) -> anyhow::Result<()> {
     let stop = shutdown::on_signals().context("signal handlers")?;
-    Server::build(settings).await?.run(stop).await
+    RunningService::build(settings).await?.run(stop).await
 }
 
 /// All components of the running service.
-struct Server {
+struct RunningService {
     settings: ServeSettings,
     database: Database,
     publisher: Publisher,
@@ -64,7 +64,7 @@ struct Server {
     admin: BoundAdmin,
 }
 
-impl Server {
+impl RunningService {
     async fn build(settings: ServeSettings) -> anyhow::Result<Self> {
         let database = Database::connect_lazily(&settings.database);
         let publisher = Publisher::start(settings.broker.clone());
@@ -154,7 +154,7 @@ impl Server {
         tracing::info!(
             address = %listener.local_addr()?,
             admin = %admin.local_addr()?,
-            "irmgard serves"
+            "irmgard started"
         );
         let admin = tokio::spawn(admin.serve(admin_end.clone()));
         let mut api = tokio::spawn(http::serve(listener, router, settings.http, api_end.clone()));
@@ -214,7 +214,7 @@ impl Server {
         let _ = tokio::time::timeout(Duration::from_secs(1), database.close()).await;
         admin_end.cancel();
         let _ = admin.await;
-        tracing::info!("irmgard ends");
+        tracing::info!("irmgard stopped");
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use aws_sdk_s3::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
 };
-use chassis::store::{Store, StoreError as StoreFault};
+use service_runtime::store::{Store, StoreError as StoreFault};
 
 use crate::{
     breaker::{Breaker, BreakerOpen, Permit},

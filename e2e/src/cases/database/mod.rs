@@ -17,17 +17,13 @@ pub(super) async fn run(harness: &mut Harness) -> Result<()> {
         let result = three_pods::run(harness).await;
         harness.require_completion("three pods", result);
     }
-    harness.report.limitation(
-        "The loss of a node or a zone: all pods are on one node, whose kernel closes the connections of a killed pod. The closest \
-         simulation: e2e holds the object of the killed pod in the API, as for a lost node, so that no replacement starts.",
-    );
     Ok(())
 }
 
 /// Scales the database, and waits until the surplus pods are deleted.
 async fn scale(harness: &Harness, count: u32) -> Result<()> {
     harness.cluster.scale("statefulset/postgres", count).await?;
-    let time_limit = harness.cluster.settings().time_limit;
+    let time_limit = harness.time_limit();
     wait_until(
         "surplus pods of the database are deleted",
         time_limit,

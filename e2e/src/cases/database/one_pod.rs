@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::super::{Harness, availability, check_photos, patroni, upload_probe};
 use crate::{
     cluster::{Condition, Deletion, Deployment, Endpoints, wait_until},
-    load::{Load, Rates, Shot, seconds},
+    load::{Shot, seconds},
     photos,
 };
 
@@ -23,33 +23,17 @@ const RECOVERY_LIMIT: Duration = Duration::from_secs(10);
 /// The project of the upload probe.
 const PROBE_PROJECT: &str = "database-witness";
 
-#[derive(Default)]
-struct ReportRows {
-    outages: Vec<Vec<String>>,
-    answers: Vec<Vec<String>>,
-    queue: Vec<Vec<String>>,
-}
-
 pub(super) async fn run(harness: &mut Harness) -> Result<()> {
     // A cluster that had three pods might keep one that was not the primary.
     harness.cluster.delete_namespaces().await?;
     harness.cluster.deploy(&Deployment::new("database")).await?;
     let endpoints = harness.cluster.endpoints().await?;
-    let mut rows = ReportRows::default();
-    let result = run_trials(harness, &endpoints, &mut rows).await;
-    write_report(harness, &rows);
-    result
-}
-
-async fn run_trials(harness: &mut Harness, endpoints: &Endpoints, rows: &mut ReportRows) -> Result<()> {
     for how in [Some(Deletion::Forced), None] {
         let what = match how {
             Some(how) => format!("the only pod is {}", how.name()),
             None => format!("no pod for {} s", OUTAGE.as_secs()),
         };
-        run_trial(harness, endpoints, &what, how, rows)
-            .await
-            .context(what)?;
+        run_trial(harness, &endpoints, &what, how).await.context(what)?;
     }
     Ok(())
 }
@@ -59,17 +43,15 @@ async fn run_trial(
     endpoints: &Endpoints,
     what: &str,
     how: Option<Deletion>,
-    rows: &mut ReportRows,
 ) -> Result<()> {
-    let time_limit = harness.cluster.settings().time_limit;
+    let time_limit = harness.time_limit();
     harness.step(format_args!("-- {what}"));
     harness
         .cluster
         .wait_until_ready("statefulset", "postgres", time_limit)
         .await?;
     let pod = patroni::primary(&harness.cluster).await?;
-    let rates = Rates::with_probes(harness.cluster.settings().photos_per_second);
-    let load = Load::start(&endpoints.web, "database", rates, time_limit).await?;
+    let load = harness.start_load(endpoints, "database").await?;
     sleep(STEADY_LOAD).await;
     if how.is_none() {
         harness.build_backlog(endpoints, BACKLOG).await?;
@@ -84,7 +66,7 @@ async fn run_trial(
     let probe = upload_probe::UploadProbe::start(&endpoints.web, PROBE_PROJECT, shot)?;
     let stayed_ready = match how {
         Some(_) => None,
-        None => Some(observe_outage(harness, endpoints, rows).await?),
+        None => Some(observe_outage(harness, endpoints).await?),
     };
     if how.is_none() {
         super::scale(harness, 1).await?;
@@ -108,8 +90,8 @@ async fn run_trial(
     let record = load.stop().await;
     check_photos(harness, endpoints, &record, what).await?;
     availability::require_rows(harness, what, &record, std::slice::from_ref(&pod.name)).await?;
-    rows.outages
-        .push(availability::row(what, &record, failed_at, ready));
+    let row = availability::row(what, &record, failed_at, ready);
+    harness.report.row("one_pod", row);
     let gap = availability::longest_upload_gap(&record, ready_at);
     // That gap starts at the failure.
     let recovery = (failed_at + gap).saturating_sub(ready_at);
@@ -132,32 +114,30 @@ async fn run_trial(
             },
         );
     }
-    rows.answers.push(vec![
-        what.to_owned(),
-        upload_probe::format_counts(&answers, 4),
-        lines.map_or_else(
-            |error| format!("{error:#}"),
-            |lines| upload_probe::format_counts(&lines, 6),
-        ),
-        seconds(startup),
-        patroni::log_messages(
-            &harness.cluster,
-            &pod.name,
-            &[
-                "promoted self",
-                "recover",
-                "starting as",
-                "no action. I am (postgres-0), the leader",
-            ],
-        )
-        .await?
-        .join("; "),
-    ]);
+    let messages = [
+        "promoted self",
+        "recover",
+        "starting as",
+        "no action. I am (postgres-0), the leader",
+    ];
+    let messages = patroni::log_messages(&harness.cluster, &pod.name, &messages).await?;
+    let warnings = lines.map_or_else(
+        |error| format!("{error:#}"),
+        |lines| upload_probe::format_counts(&lines, 6),
+    );
+    let row = vec![
+        ("failure", what.to_owned()),
+        ("answers", upload_probe::format_counts(&answers, 4)),
+        ("irmgard's log", warnings),
+        ("pod ready after", seconds(startup)),
+        ("Patroni", messages.join("; ")),
+    ];
+    harness.report.row("answers", row);
     Ok(())
 }
 
 /// Starts a worker during the outage and records its progress. Returns whether the web service's pods stayed ready.
-async fn observe_outage(harness: &mut Harness, endpoints: &Endpoints, rows: &mut ReportRows) -> Result<bool> {
+async fn observe_outage(harness: &mut Harness, endpoints: &Endpoints) -> Result<bool> {
     let start = Instant::now();
     let output = &endpoints.store.settings().output_bucket;
     let before = endpoints.keys(output, "").await?.len();
@@ -172,17 +152,15 @@ async fn observe_outage(harness: &mut Harness, endpoints: &Endpoints, rows: &mut
         let web_pods = web.iter().filter(|pod| pod.component == "web");
         stayed_ready &= web_pods.clone().all(|pod| pod.ready);
         if polls % 5 == 0 {
-            rows.queue.push(vec![
-                seconds(start.elapsed()),
-                count(&queues, "images"),
-                count(&queues, "images.results"),
-                (done - before).to_string(),
-                format!(
-                    "{} of {}",
-                    web_pods.clone().filter(|pod| pod.ready).count(),
-                    web_pods.count()
-                ),
-            ]);
+            let ready = web_pods.clone().filter(|pod| pod.ready).count();
+            let row = vec![
+                ("since the failure", seconds(start.elapsed())),
+                ("jobs waiting", count(&queues, "images")),
+                ("results waiting", count(&queues, "images.results")),
+                ("photos anonymised", (done - before).to_string()),
+                ("irmgard's pods ready", format!("{ready} of {}", web_pods.count())),
+            ];
+            harness.report.row("backlog", row);
         }
         polls += 1;
         sleep(Duration::from_secs(1)).await;
@@ -200,41 +178,4 @@ async fn observe_outage(harness: &mut Harness, endpoints: &Endpoints, rows: &mut
 
 fn count(queues: &BTreeMap<String, u32>, queue: &str) -> String {
     queues.get(queue).map_or("?".to_owned(), ToString::to_string)
-}
-
-fn write_report(harness: &mut Harness, rows: &ReportRows) {
-    let report = &mut harness.report;
-    report.section("One pod");
-    report.text(availability::LEGEND);
-    report.table(&availability::HEADER, &rows.outages);
-    report.text(
-        "The answers to a camera that uploads a photo every second during the outage, and the warnings and errors of irmgard's pods. The last \
-         columns: how long the pod needs to become ready, and Patroni's messages.",
-    );
-    report.table(
-        &[
-            "failure",
-            "answers",
-            "irmgard's log",
-            "pod ready after",
-            "Patroni",
-        ],
-        &rows.answers,
-    );
-    if !rows.queue.is_empty() {
-        report.text(
-            "During the long outage. A worker starts after the failure: jobs are in the queue and photos in the store, so it needs no database. \
-             Its results wait. Results that irmgard has received and cannot write yet are not counted.",
-        );
-        report.table(
-            &[
-                "since the failure",
-                "jobs waiting",
-                "results waiting",
-                "photos anonymised",
-                "irmgard's pods ready",
-            ],
-            &rows.queue,
-        );
-    }
 }

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::super::{Harness, availability, check_photos, patroni};
 use crate::{
     cluster::{Condition, Deletion, Deployment, Endpoints, Pod, wait_until},
-    load::{Load, Rates, Record, seconds},
+    load::{LoadRecord, seconds},
 };
 
 /// How long the load runs before and after the failure.
@@ -84,52 +84,33 @@ impl DatabaseFailure {
     }
 }
 
-#[derive(Default)]
-struct ReportRows {
-    outages: Vec<Vec<String>>,
-    leaders: Vec<Vec<String>>,
-    standbys: Vec<Vec<String>>,
-}
-
 pub(super) async fn run(harness: &mut Harness) -> Result<()> {
     // Scales an existing deployment with one pod in place.
     let deployment = Deployment::new("database").with("postgres-three");
     harness.cluster.deploy(&deployment).await?;
     let endpoints = harness.cluster.endpoints().await?;
-    let mut rows = ReportRows::default();
-    let result = run_trials(harness, &endpoints, &mut rows).await;
-    write_report(harness, &rows);
-    result
-}
-
-async fn run_trials(harness: &mut Harness, endpoints: &Endpoints, rows: &mut ReportRows) -> Result<()> {
     for failure in FAILURES {
-        run_trial(harness, endpoints, failure, rows)
+        run_trial(harness, &endpoints, failure)
             .await
             .context(failure.name())?;
     }
     Ok(())
 }
 
-async fn run_trial(
-    harness: &mut Harness,
-    endpoints: &Endpoints,
-    failure: DatabaseFailure,
-    rows: &mut ReportRows,
-) -> Result<()> {
-    let time_limit = harness.cluster.settings().time_limit;
+async fn run_trial(harness: &mut Harness, endpoints: &Endpoints, failure: DatabaseFailure) -> Result<()> {
+    let time_limit = harness.time_limit();
     let what = failure.name();
     harness.step(format_args!("-- {what}"));
     let primary = patroni::wait_until_healthy(&harness.cluster, time_limit).await?;
     let leadership = patroni::Leadership::read(&harness.cluster).await?;
     let pods = patroni::pods(&harness.cluster).await?;
     let killed = failure.pods_to_kill(&pods, &primary, &leadership);
-    let rates = Rates::with_probes(harness.cluster.settings().photos_per_second);
-    let load = Load::start(&endpoints.web, "database", rates, time_limit).await?;
+    let load = harness.start_load(endpoints, "database").await?;
     sleep(STEADY_LOAD).await;
-    for mut row in patroni::standbys(&harness.cluster, &primary).await? {
-        row.insert(0, format!("before: {what}"));
-        rows.standbys.push(row);
+    for standby in patroni::standbys(&harness.cluster, &primary).await? {
+        let mut row = vec![("when", format!("before: {what}"))];
+        row.extend(patroni::STANDBY_COLUMNS.into_iter().zip(standby));
+        harness.report.row("standbys", row);
     }
 
     harness.step(format_args!(
@@ -167,16 +148,19 @@ async fn run_trial(
     let all: Vec<_> = pods.iter().map(|pod| pod.name.clone()).collect();
     availability::require_rows(harness, what, &record, &all).await?;
     require_upload_gap(harness, failure, &record, failed_at, released_at, moved_after);
-    rows.outages
-        .push(availability::row(what, &record, failed_at, ready));
-    rows.leaders.push(vec![
-        what.to_owned(),
-        primary.clone(),
-        now,
-        moved_after.map_or("–".to_owned(), seconds),
-        seconds(ready),
-        recovery_messages(harness, killed.first().map_or(&primary, |pod| &pod.name)).await?,
-    ]);
+    let row = availability::row(what, &record, failed_at, ready);
+    harness.report.row("three_pods", row);
+    let failed_pod = killed.first().map_or(&primary, |pod| &pod.name);
+    let messages = recovery_messages(harness, failed_pod).await?;
+    let row = vec![
+        ("failure", what.to_owned()),
+        ("primary before", primary),
+        ("primary at the end", now),
+        ("new primary after", moved_after.map_or("–".to_owned(), seconds)),
+        ("healthy again after", seconds(ready)),
+        ("Patroni's messages in the failed pod", messages),
+    ];
+    harness.report.row("primary", row);
     Ok(())
 }
 
@@ -218,7 +202,7 @@ async fn wait_for_other_primary(harness: &Harness, old: &str, start: Instant) ->
 fn require_upload_gap(
     harness: &mut Harness,
     failure: DatabaseFailure,
-    record: &Record,
+    record: &LoadRecord,
     failed_at: Duration,
     released_at: Duration,
     moved_after: Option<Duration>,
@@ -274,33 +258,6 @@ async fn recovery_messages(harness: &Harness, pod: &str) -> Result<String> {
     let mut messages = patroni::log_messages(&harness.cluster, pod, &words).await?;
     messages.truncate(4);
     Ok(messages.join("; "))
-}
-
-fn write_report(harness: &mut Harness, rows: &ReportRows) {
-    let report = &mut harness.report;
-    report.section("Three pods");
-    report.text(
-        "Patroni with `synchronous_mode_strict`: PostgreSQL confirms a commit when a standby has it. *Lost*: the pod is frozen and killed \
-         without a clean shutdown, and no replacement starts for 50 s, longer than the primary's lease of 30 s. *Killed*: `--grace-period=0 \
-         --force`, which leaves the pod 2 s; a replacement with the same name and volume starts at once.",
-    );
-    report.table(&availability::HEADER, &rows.outages);
-    report.section("The primary");
-    report.table(
-        &[
-            "failure",
-            "primary before",
-            "primary at the end",
-            "new primary after",
-            "healthy again after",
-            "Patroni's messages in the failed pod",
-        ],
-        &rows.leaders,
-    );
-    report.section("Replication lag of the standbys");
-    let mut header = vec!["when"];
-    header.extend(patroni::STANDBY_HEADER);
-    report.table(&header, &rows.standbys);
 }
 
 #[cfg(test)]

@@ -39,10 +39,6 @@ pub(super) async fn run(harness: &mut Harness) -> Result<()> {
         let result = opensearch::run(harness).await;
         harness.require_completion("OpenSearch", result);
     }
-    harness.report.limitation(
-        "Replicas on other nodes and zones: all pods and volumes are on one node. With several nodes, the manifests' constraints spread the \
-         pods; the steps are the same.",
-    );
     Ok(())
 }
 
@@ -77,18 +73,10 @@ async fn volume_claims(cluster: &Cluster, workload: &str) -> Result<Vec<String>>
 
 /// Deletes the volume claims of removed pods. Their data belongs to a cluster that no longer has these members.
 async fn delete_claims(cluster: &Cluster, workload: &str) -> Result<()> {
-    let (one, two) = (format!("data-{workload}-1"), format!("data-{workload}-2"));
-    let arguments = [
-        "delete",
-        "persistentvolumeclaim",
-        "--namespace",
-        NAMESPACE,
-        &one,
-        &two,
-        "--ignore-not-found",
-        "--timeout=60s",
-    ];
-    let deleted = cluster.kubectl().run(&arguments).await;
+    let command = format!(
+        "delete persistentvolumeclaim --namespace {NAMESPACE} data-{workload}-1 data-{workload}-2 --ignore-not-found --timeout=60s"
+    );
+    let deleted = cluster.kubectl().run(&command).await;
     deleted
         .map(drop)
         .context("cannot delete the volumes of removed pods")

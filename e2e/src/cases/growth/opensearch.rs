@@ -49,7 +49,7 @@ pub(super) async fn run(harness: &mut Harness) -> Result<()> {
         .deploy(&deployment(harness)?.with("opensearch-three"))
         .await;
     let ready = start.elapsed();
-    let time_limit = harness.cluster.settings().time_limit;
+    let time_limit = harness.time_limit();
     let green = wait_until("three nodes and all replicas", time_limit, async || {
         let health = health(&http, &endpoints.opensearch).await?;
         Ok(if health["status"] == "green" && health["number_of_nodes"] == 3 {
@@ -65,26 +65,14 @@ pub(super) async fn run(harness: &mut Harness) -> Result<()> {
     let stored = count(&http, &endpoints.opensearch).await?;
 
     let report = &mut harness.report;
-    report.section("OpenSearch");
-    report.text(format_args!(
-        "`components: [opensearch-three]` is deployed over one pod with {LINES} lines. Two pods join. They are ready when each index has a replica; \
-         only then the first pod restarts. *Red*: some lines are unavailable. *No answer*: no ready node has answered. Both are the longest \
-         periods, measured through the Service."
-    ));
-    report.table(
-        &[
-            "pods ready after",
-            "all replicas after",
-            "red for",
-            "no answer for",
-        ],
-        &[vec![
-            seconds(ready),
-            seconds(green),
-            seconds(health.red),
-            seconds(health.no_answer),
-        ]],
-    );
+    report.fact("opensearch_lines", LINES);
+    let row = vec![
+        ("pods ready after", seconds(ready)),
+        ("all replicas after", seconds(green)),
+        ("red for", seconds(health.red)),
+        ("no answer for", seconds(health.no_answer)),
+    ];
+    report.row("opensearch", row);
     report.require(
         "OpenSearch from one pod to three: all lines stay available",
         health.red.is_zero(),

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     cluster::{Condition, Endpoints, wait_until},
-    load::{Load, Rates, Record},
+    load::LoadRecord,
 };
 
 /// Turns synchronous replication off, before the standbys are removed.
@@ -24,30 +24,15 @@ const ASYNCHRONOUS: [&str; 7] = [
 ];
 
 pub(super) async fn run(harness: &mut Harness, endpoints: &Endpoints) -> Result<()> {
-    let mut rows = Vec::new();
-    let result = grow(harness, endpoints, &mut rows).await;
-    let result = match result {
-        Ok(()) => shrink(harness, endpoints, &mut rows).await,
-        Err(error) => Err(error),
-    };
-    let report = &mut harness.report;
-    report.section("PostgreSQL");
-    report.text(availability::LEGEND);
-    report.table(&availability::HEADER, &rows);
-    report.text(
-        "To three pods: add `components: [postgres-three]` and deploy. The Job postgres-settings turns synchronous replication on when a \
-         standby streams. Back to one pod, in this order: `patronictl edit-config -s synchronous_mode_strict=false -s \
-         synchronous_mode=false`; `patronictl switchover --candidate postgres-0`, because the remaining pod must be primary; deploy without the \
-         component; delete the volume claims of the removed pods.",
-    );
-    result
+    grow(harness, endpoints).await?;
+    shrink(harness, endpoints).await
 }
 
-async fn grow(harness: &mut Harness, endpoints: &Endpoints, rows: &mut Vec<Vec<String>>) -> Result<()> {
-    let time_limit = harness.cluster.settings().time_limit;
+async fn grow(harness: &mut Harness, endpoints: &Endpoints) -> Result<()> {
+    let time_limit = harness.time_limit();
     let what = "PostgreSQL from one pod to three";
     harness.step(format_args!("-- {what}"));
-    let load = Load::start(&endpoints.web, "growth", rates(harness), time_limit).await?;
+    let load = harness.start_load(endpoints, "growth").await?;
     sleep(STEADY_LOAD).await;
     let (from, start) = (load.now(), Instant::now());
     harness.cluster.deploy(&deployment(&["postgres-three"])).await?;
@@ -57,7 +42,9 @@ async fn grow(harness: &mut Harness, endpoints: &Endpoints, rows: &mut Vec<Vec<S
     let primary = patroni::primary(&harness.cluster).await?.name;
     let standbys = patroni::standbys(&harness.cluster, &primary).await?;
     let record = load.stop().await;
-    rows.push(availability::row(what, &record, from, ready));
+    harness
+        .report
+        .row("postgres", availability::row(what, &record, from, ready));
     check_data(
         harness,
         endpoints,
@@ -81,11 +68,11 @@ async fn grow(harness: &mut Harness, endpoints: &Endpoints, rows: &mut Vec<Vec<S
     Ok(())
 }
 
-async fn shrink(harness: &mut Harness, endpoints: &Endpoints, rows: &mut Vec<Vec<String>>) -> Result<()> {
-    let time_limit = harness.cluster.settings().time_limit;
+async fn shrink(harness: &mut Harness, endpoints: &Endpoints) -> Result<()> {
+    let time_limit = harness.time_limit();
     let what = "PostgreSQL from three pods to one";
     harness.step(format_args!("-- {what}"));
-    let load = Load::start(&endpoints.web, "growth", rates(harness), time_limit).await?;
+    let load = harness.start_load(endpoints, "growth").await?;
     sleep(STEADY_LOAD).await;
     let (from, start) = (load.now(), Instant::now());
     let primary = patroni::primary(&harness.cluster).await?.name;
@@ -125,7 +112,9 @@ async fn shrink(harness: &mut Harness, endpoints: &Endpoints, rows: &mut Vec<Vec
     let ready = start.elapsed();
     sleep(STEADY_LOAD).await;
     let record = load.stop().await;
-    rows.push(availability::row(what, &record, from, ready));
+    harness
+        .report
+        .row("postgres", availability::row(what, &record, from, ready));
     check_data(harness, endpoints, what, &record, &["postgres-0"]).await?;
     delete_claims(&harness.cluster, "postgres").await
 }
@@ -134,7 +123,7 @@ async fn check_data(
     harness: &mut Harness,
     endpoints: &Endpoints,
     what: &str,
-    record: &Record,
+    record: &LoadRecord,
     pods: &[&str],
 ) -> Result<()> {
     check_photos(harness, endpoints, record, what)
@@ -148,10 +137,6 @@ async fn check_data(
     ensure!(all > 0, "the database has no photos");
     harness.step(format_args!("{all} photos in the database"));
     Ok(())
-}
-
-fn rates(harness: &Harness) -> Rates {
-    Rates::with_probes(harness.cluster.settings().photos_per_second)
 }
 
 fn format_rows(rows: &[Vec<String>]) -> String {

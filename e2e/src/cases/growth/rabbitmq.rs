@@ -8,13 +8,13 @@ use tokio::time::{Instant, sleep};
 use super::{
     super::{
         Harness, availability, check_photos,
-        rabbitmq::{Queue, exec, node_name, queues, wait_for_replicas},
+        rabbitmq::{exec, node_name, queues, wait_for_replicas},
     },
     STEADY_LOAD, delete_claims, deployment, volume_claims,
 };
 use crate::{
     cluster::{Condition, Deployment, Endpoints, wait_until},
-    load::{Load, Rates, seconds},
+    load::{Load, seconds},
 };
 
 /// Jobs that wait for a worker while the broker grows.
@@ -25,50 +25,24 @@ const AUTOMATIC_LIMIT: Duration = Duration::from_secs(180);
 const COUNT_LIMIT: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(harness: &mut Harness, endpoints: &Endpoints) -> Result<()> {
-    let (mut rows, mut queue_rows) = (Vec::new(), Vec::new());
-    let result = grow(harness, endpoints, &mut rows, &mut queue_rows).await;
-    let result = match result {
-        Ok(()) => shrink(harness, endpoints, &mut rows, &mut queue_rows).await,
-        Err(error) => Err(error),
-    };
-    let report = &mut harness.report;
-    report.section("RabbitMQ");
-    report.table(&availability::HEADER, &rows);
-    report.table(
-        &["when", "queue", "messages", "leader", "replicas", "online"],
-        &queue_rows,
-    );
-    report.text(
-        "To three pods: add `components: [rabbitmq-three]` and deploy. The existing pod restarts, because its preStop hook changes; irmgard \
-         keeps its jobs in the outbox meanwhile. Queues get replicas automatically (continuous membership reconciliation), or at once with \
-         `rabbitmq-queues grow NODE all`. Scaling alone does not shrink the cluster: a stopped node stays a member, and the last of three nodes \
-         pauses (pause_minority). For rabbitmq-2, then rabbitmq-1: `rabbitmq-queues shrink NODE`, `rabbitmqctl stop_app` on that pod, \
-         `rabbitmqctl forget_cluster_node NODE` on rabbitmq-0. Then deploy without the component, and delete the volume claims of the removed \
-         pods: their data belongs to a cluster that no longer has these members.",
-    );
-    result
+    grow(harness, endpoints).await?;
+    shrink(harness, endpoints).await
 }
 
 /// Starts a load and builds a backlog. Returns the number of waiting jobs.
 async fn start_with_backlog(harness: &mut Harness, endpoints: &Endpoints, what: &str) -> Result<(Load, u32)> {
-    let time_limit = harness.cluster.settings().time_limit;
     harness.step(format_args!("-- {what}"));
-    let load = Load::start(&endpoints.web, "growth", rates(harness), time_limit).await?;
+    let load = harness.start_load(endpoints, "growth").await?;
     sleep(STEADY_LOAD).await;
     let before = harness.build_backlog(endpoints, BACKLOG).await?;
     Ok((load, before))
 }
 
-async fn grow(
-    harness: &mut Harness,
-    endpoints: &Endpoints,
-    rows: &mut Vec<Vec<String>>,
-    queue_rows: &mut Vec<Vec<String>>,
-) -> Result<()> {
-    let time_limit = harness.cluster.settings().time_limit;
+async fn grow(harness: &mut Harness, endpoints: &Endpoints) -> Result<()> {
+    let time_limit = harness.time_limit();
     let what = "RabbitMQ from one pod to three";
     let (load, before) = start_with_backlog(harness, endpoints, what).await?;
-    add_queue_rows(queue_rows, "one pod", &queues(&harness.cluster).await?);
+    report_queues(harness, "one pod").await?;
     let (from, start) = (load.now(), Instant::now());
     let without_workers =
         |components: &[&str]| -> Deployment { deployment(components).replicas("anonymizer", 0) };
@@ -84,21 +58,13 @@ async fn grow(
     let automatic = wait_for_replicas(&harness.cluster, 3, AUTOMATIC_LIMIT).await;
     if automatic.is_err() {
         for node in [1, 2] {
-            exec(
-                &harness.cluster,
-                0,
-                &["rabbitmq-queues", "grow", &node_name(node), "all"],
-            )
-            .await?;
+            let command = format!("rabbitmq-queues grow {} all", node_name(node));
+            exec(&harness.cluster, 0, &command).await?;
         }
         wait_for_replicas(&harness.cluster, 3, time_limit).await?;
     }
     let ready = start.elapsed();
-    add_queue_rows(
-        queue_rows,
-        "with three replicas",
-        &queues(&harness.cluster).await?,
-    );
+    report_queues(harness, "with three replicas").await?;
     harness.report.require(
         format_args!("{what}: each queue gets a replica on every node automatically"),
         automatic.is_ok(),
@@ -121,34 +87,22 @@ async fn grow(
     sleep(STEADY_LOAD).await;
     let record = load.stop().await;
     check_photos(harness, endpoints, &record, what).await?;
-    rows.push(availability::row(what, &record, from, ready));
+    harness
+        .report
+        .row("rabbitmq", availability::row(what, &record, from, ready));
     Ok(())
 }
 
-async fn shrink(
-    harness: &mut Harness,
-    endpoints: &Endpoints,
-    rows: &mut Vec<Vec<String>>,
-    queue_rows: &mut Vec<Vec<String>>,
-) -> Result<()> {
-    let time_limit = harness.cluster.settings().time_limit;
+async fn shrink(harness: &mut Harness, endpoints: &Endpoints) -> Result<()> {
+    let time_limit = harness.time_limit();
     let what = "RabbitMQ from three pods to one";
     let (load, before) = start_with_backlog(harness, endpoints, what).await?;
     let (from, start) = (load.now(), Instant::now());
     for node in [2, 1] {
-        exec(
-            &harness.cluster,
-            0,
-            &["rabbitmq-queues", "shrink", &node_name(node)],
-        )
-        .await?;
-        exec(&harness.cluster, node, &["rabbitmqctl", "stop_app"]).await?;
-        exec(
-            &harness.cluster,
-            0,
-            &["rabbitmqctl", "forget_cluster_node", &node_name(node)],
-        )
-        .await?;
+        let (cluster, name) = (&harness.cluster, node_name(node));
+        exec(cluster, 0, &format!("rabbitmq-queues shrink {name}")).await?;
+        exec(cluster, node, "rabbitmqctl stop_app").await?;
+        exec(cluster, 0, &format!("rabbitmqctl forget_cluster_node {name}")).await?;
     }
     wait_for_replicas(&harness.cluster, 1, time_limit).await?;
     harness
@@ -166,12 +120,14 @@ async fn shrink(
     .await?;
     let ready = start.elapsed();
     require_messages(harness, what, before).await;
-    add_queue_rows(queue_rows, "one pod again", &queues(&harness.cluster).await?);
+    report_queues(harness, "one pod again").await?;
     harness.cluster.scale("deployment/anonymizer", 2).await?;
     sleep(STEADY_LOAD).await;
     let record = load.stop().await;
     check_photos(harness, endpoints, &record, what).await?;
-    rows.push(availability::row(what, &record, from, ready));
+    harness
+        .report
+        .row("rabbitmq", availability::row(what, &record, from, ready));
     delete_claims(&harness.cluster, "rabbitmq").await
 }
 
@@ -198,19 +154,17 @@ async fn require_messages(harness: &mut Harness, what: &str, before: u32) {
     );
 }
 
-fn add_queue_rows(rows: &mut Vec<Vec<String>>, when: &str, queues: &[Queue]) {
-    rows.extend(queues.iter().map(|queue| {
-        vec![
-            when.to_owned(),
-            queue.name.clone(),
-            queue.messages.to_string(),
-            queue.leader.clone(),
-            queue.members.to_string(),
-            queue.online.to_string(),
-        ]
-    }));
-}
-
-fn rates(harness: &Harness) -> Rates {
-    Rates::with_probes(harness.cluster.settings().photos_per_second)
+async fn report_queues(harness: &mut Harness, when: &str) -> Result<()> {
+    for queue in queues(&harness.cluster).await? {
+        let row = vec![
+            ("when", when.to_owned()),
+            ("queue", queue.name),
+            ("messages", queue.messages.to_string()),
+            ("leader", queue.leader),
+            ("replicas", queue.members.to_string()),
+            ("online", queue.online.to_string()),
+        ];
+        harness.report.row("queues", row);
+    }
+    Ok(())
 }

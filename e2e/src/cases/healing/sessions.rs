@@ -9,13 +9,11 @@ use tokio::time::Instant;
 use crate::{
     cluster::{Condition, Endpoints, Pod, wait_until},
     load::seconds,
+    report::ReportRow,
 };
 
 /// How long sessions of a deleted pod may remain.
 const TIME_LIMIT: Duration = Duration::from_secs(180);
-
-/// The columns of [`row`].
-pub const HEADER: [&str; 4] = ["pod", "before", "right after", "last session ended after"];
 
 /// The counts of a pod's sessions, transactions and locks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +67,7 @@ pub async fn row(
     killed: &Pod,
     before: Sessions,
     start: Instant,
-) -> Result<Vec<String>> {
+) -> Result<ReportRow> {
     let after = Sessions::read(&endpoints.database, &killed.ip).await?;
     let measured = start.elapsed();
     let ended = wait_until(
@@ -86,9 +84,12 @@ pub async fn row(
     )
     .await;
     Ok(vec![
-        what.to_owned(),
-        before.to_string(),
-        format!("{after} (after {})", seconds(measured)),
-        ended.map_or_else(|error| format!("{error:#}"), seconds),
+        ("pod", what.to_owned()),
+        ("before", before.to_string()),
+        ("right after", format!("{after} (after {})", seconds(measured))),
+        (
+            "last session ended after",
+            ended.map_or_else(|error| format!("{error:#}"), seconds),
+        ),
     ])
 }

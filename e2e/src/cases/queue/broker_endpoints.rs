@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use chassis::broker::{BrokerSettings, Publisher};
 use contract::queues::Queues;
 use serde_json::{Value, json};
+use service_runtime::broker::{BrokerSettings, Publisher};
 use tokio::time::timeout;
 
 use super::{super::rabbitmq, throughput::ConnectTo, traffic::Route};
@@ -28,9 +28,6 @@ pub struct BrokerEndpoints {
 
 impl BrokerEndpoints {
     /// Creates the node ports and the queues, and spreads the leaders over `count` nodes.
-    ///
-    /// # Errors
-    /// When the broker cannot be reached.
     pub async fn create(cluster: &Cluster, endpoints: &Endpoints, count: usize) -> Result<Self> {
         let services: Vec<_> = (0..count).map(service).collect();
         let list = json!({ "apiVersion": "v1", "kind": "List", "items": services });
@@ -54,29 +51,21 @@ impl BrokerEndpoints {
             declared.context("cannot declare the measured queues")?;
             publisher.close().await;
         }
-        let pattern = format!("{}.*", prefix(count));
-        let rebalance = [
-            "rabbitmq-queues",
-            "rebalance",
-            "quorum",
-            "--queue-pattern",
-            &pattern,
-        ];
+        let rebalance = format!(
+            "rabbitmq-queues rebalance quorum --queue-pattern {}.*",
+            prefix(count)
+        );
         rabbitmq::exec(cluster, 0, &rebalance).await?;
         broker.refresh_leaders(cluster).await?;
         Ok(broker)
     }
 
     /// The number of nodes.
-    #[must_use]
     pub const fn nodes(&self) -> usize {
         self.nodes.len()
     }
 
     /// Reads the current leaders.
-    ///
-    /// # Errors
-    /// When the broker does not answer, or a queue has no leader.
     pub async fn refresh_leaders(&mut self, cluster: &Cluster) -> Result<()> {
         let queues = rabbitmq::queues(cluster).await?;
         self.leaders = (0..QUEUES)
@@ -97,19 +86,16 @@ impl BrokerEndpoints {
     }
 
     /// The leader node of a queue.
-    #[must_use]
     pub fn leader(&self, queue: usize) -> usize {
         self.leaders[queue]
     }
 
     /// The name of a queue.
-    #[must_use]
     pub fn queue(&self, number: usize) -> String {
         format!("{}{number}", prefix(self.nodes()))
     }
 
     /// Routes to `count` queues, with connections to their leaders or to followers.
-    #[must_use]
     pub fn routes(&self, count: usize, connect_to: ConnectTo) -> Vec<Route> {
         let routes = (0..count).map(|number| {
             let node = match connect_to {
@@ -127,7 +113,6 @@ impl BrokerEndpoints {
     }
 
     /// Routes to all queues through the Service, as our programs connect: to any ready node, and to another after its loss.
-    #[must_use]
     pub fn routes_by_service(&self) -> Vec<Route> {
         let routes = (0..QUEUES).map(|number| {
             let mut settings = self.settings(number, None);

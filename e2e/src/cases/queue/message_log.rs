@@ -52,13 +52,11 @@ impl Default for MessageLog {
 
 impl MessageLog {
     /// The time since the start.
-    #[must_use]
     pub fn now(&self) -> Duration {
         self.start.elapsed()
     }
 
     /// Records a publication on a route. Returns the message's number.
-    #[must_use]
     pub fn record_publish(&self, route: usize) -> usize {
         let published = self.now();
         let mut records = self.records();
@@ -93,13 +91,11 @@ impl MessageLog {
     }
 
     /// The number of confirmed messages without a delivery.
-    #[must_use]
     pub fn missing(&self) -> usize {
         self.records().missing()
     }
 
     /// A copy of all records so far.
-    #[must_use]
     pub fn snapshot(&self) -> MessageRecords {
         self.records().clone()
     }
@@ -111,7 +107,6 @@ impl MessageLog {
 
 impl MessageRecords {
     /// The number of confirmed messages without a delivery.
-    #[must_use]
     pub fn missing(&self) -> usize {
         let is_missing =
             |message: &&MessageRecord| message.confirmed.is_some() && message.delivered.is_none();
@@ -119,7 +114,6 @@ impl MessageRecords {
     }
 
     /// The messages of one route.
-    #[must_use]
     pub fn of_route(&self, route: usize) -> Self {
         let messages = self.messages.iter().filter(|message| message.route == route);
         Self {
@@ -139,7 +133,6 @@ impl MessageRecords {
     }
 
     /// The number of repeated deliveries.
-    #[must_use]
     pub fn redeliveries(&self) -> u32 {
         let redeliveries = self
             .messages
@@ -149,7 +142,6 @@ impl MessageRecords {
     }
 
     /// The number of unconfirmed messages, and of those that were delivered all the same.
-    #[must_use]
     pub fn unconfirmed(&self) -> (usize, usize) {
         let unconfirmed = || self.messages.iter().filter(|message| message.confirmed.is_none());
         let delivered = unconfirmed().filter(|message| message.delivered.is_some());
@@ -157,13 +149,11 @@ impl MessageRecords {
     }
 
     /// The confirm latencies of messages published in a time range, ascending.
-    #[must_use]
     pub fn confirm_latencies(&self, from: Duration, to: Duration) -> Vec<Duration> {
         self.latencies(from, to, |message| message.confirmed)
     }
 
     /// The delivery latencies of messages published in a time range, ascending.
-    #[must_use]
     pub fn delivery_latencies(&self, from: Duration, to: Duration) -> Vec<Duration> {
         self.latencies(from, to, |message| message.delivered)
     }
@@ -187,20 +177,17 @@ impl MessageRecords {
 }
 
 /// The number of these times per second of a time range.
-#[must_use]
 pub fn rate(times: impl Iterator<Item = Duration>, from: Duration, to: Duration) -> f64 {
     let count = times.filter(|time| (from..to).contains(time)).count();
     count as f64 / to.saturating_sub(from).as_secs_f64()
 }
 
 /// p50, p95 and p99 of ascending times.
-#[must_use]
 pub fn percentiles(sorted: &[Duration]) -> [Duration; 3] {
     [50.0, 95.0, 99.0].map(|percent| percentile(sorted, percent))
 }
 
 /// The longest gap between these times that ends after `from`. The gap after the last one ends with `end`.
-#[must_use]
 pub fn longest_without(times: impl Iterator<Item = Duration>, from: Duration, end: Duration) -> Duration {
     longest_gap(times.chain([end]).collect(), from)
 }

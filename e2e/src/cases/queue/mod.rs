@@ -14,15 +14,14 @@ use tokio::time::{Instant, sleep};
 
 use self::{
     broker_endpoints::BrokerEndpoints,
-    loss_report::LossReport,
     node_loss::BrokerFailure,
     throughput::{LATENCY, MANY_QUEUES, Measurement, ONE_QUEUE, millis},
 };
 use super::{Harness, availability, check_photos, rabbitmq};
 use crate::{
     cluster::{Condition, Deployment, Endpoints, LogSource, wait_until},
-    load::{Load, Rates, seconds},
-    report::{Report, Table},
+    load::seconds,
+    report::Report,
 };
 
 /// How long cameras upload before and after the loss.
@@ -46,42 +45,14 @@ pub(super) async fn run(harness: &mut Harness) -> Result<()> {
     // Starts with one node, even after an earlier run.
     harness.cluster.delete_namespaces().await?;
     harness.cluster.deploy(&deployment()).await?;
-    let endpoints = harness.cluster.endpoints().await?;
+    let endpoints = &harness.cluster.endpoints().await?;
     stop_other_workloads(harness).await?;
-    add_limitations(harness);
-    let throughput_table = add_throughput_table(harness)?;
-    let (mut loss_report, mut camera_rows) = (LossReport::default(), Vec::new());
-    let result = run_all(
-        harness,
-        &endpoints,
-        throughput_table,
-        &mut loss_report,
-        &mut camera_rows,
-    )
-    .await;
-    loss_report.write(&mut harness.report);
-    write_camera_table(&mut harness.report, &camera_rows);
-    result
-}
-
-async fn run_all(
-    harness: &mut Harness,
-    endpoints: &Endpoints,
-    throughput_table: Table,
-    loss_report: &mut LossReport,
-    camera_rows: &mut Vec<Vec<String>>,
-) -> Result<()> {
+    harness.report.fact("message_bytes", traffic::body_size()?);
+    harness.report.fact("prefetch", traffic::PREFETCH);
     let mut broker = BrokerEndpoints::create(&harness.cluster, endpoints, 1).await?;
     let profiles = [LATENCY, ONE_QUEUE, MANY_QUEUES];
-    let one_node = throughput::measure(harness, &broker, &profiles, throughput_table).await?;
-    let result = node_loss::run_trial(
-        harness,
-        endpoints,
-        &mut broker,
-        BrokerFailure::OnlyNode,
-        loss_report,
-    )
-    .await;
+    let one_node = throughput::measure(harness, &broker, &profiles).await?;
+    let result = node_loss::run_trial(harness, endpoints, &mut broker, BrokerFailure::OnlyNode).await;
     harness.require_completion(BrokerFailure::OnlyNode.name(), result.map(drop));
 
     let mut broker = grow(harness, endpoints).await?;
@@ -92,18 +63,11 @@ async fn run_all(
         ONE_QUEUE.through_follower(),
         MANY_QUEUES,
     ];
-    let three_nodes = throughput::measure(harness, &broker, &profiles, throughput_table).await?;
-    explain_throughput(&mut harness.report, &one_node, &three_nodes);
-    let result = node_loss::run_trial(
-        harness,
-        endpoints,
-        &mut broker,
-        BrokerFailure::OneOfThree,
-        loss_report,
-    )
-    .await;
+    let three_nodes = throughput::measure(harness, &broker, &profiles).await?;
+    compare_throughput(&mut harness.report, &one_node, &three_nodes);
+    let result = node_loss::run_trial(harness, endpoints, &mut broker, BrokerFailure::OneOfThree).await;
     harness.require_completion(BrokerFailure::OneOfThree.name(), result.map(drop));
-    lose_two_nodes_under_load(harness, endpoints, &mut broker, loss_report, camera_rows).await
+    lose_two_nodes_under_load(harness, endpoints, &mut broker).await
 }
 
 /// Stops the workloads that are not measured.
@@ -111,7 +75,7 @@ async fn stop_other_workloads(harness: &Harness) -> Result<()> {
     for workload in STOPPED_WORKLOADS {
         harness.cluster.scale(workload, 0).await?;
     }
-    let time_limit = harness.cluster.settings().time_limit;
+    let time_limit = harness.time_limit();
     wait_until("the other workloads have stopped", time_limit, async || {
         let mut remaining = Vec::new();
         for component in ["irmgard", "anonymizer", "opensearch"] {
@@ -131,7 +95,7 @@ async fn stop_other_workloads(harness: &Harness) -> Result<()> {
 
 /// Grows the broker to three nodes in place, and creates queues with replicas on all of them.
 async fn grow(harness: &Harness, endpoints: &Endpoints) -> Result<BrokerEndpoints> {
-    let time_limit = harness.cluster.settings().time_limit;
+    let time_limit = harness.time_limit();
     harness.step("-- three nodes");
     let three = deployment().with("rabbitmq-three");
     harness.cluster.apply_only(&three, "broker").await?;
@@ -150,10 +114,8 @@ async fn lose_two_nodes_under_load(
     harness: &mut Harness,
     endpoints: &Endpoints,
     broker: &mut BrokerEndpoints,
-    loss_report: &mut LossReport,
-    camera_rows: &mut Vec<Vec<String>>,
 ) -> Result<()> {
-    let time_limit = harness.cluster.settings().time_limit;
+    let time_limit = harness.time_limit();
     harness.step("starting irmgard and a worker");
     let with_lines = matches!(harness.cluster.log_source(), LogSource::OpenSearch);
     for workload in STOPPED_WORKLOADS {
@@ -166,12 +128,11 @@ async fn lose_two_nodes_under_load(
         }
     }
     rabbitmq::wait_for_replicas(&harness.cluster, 3, time_limit).await?;
-    let rates = Rates::with_probes(harness.cluster.settings().photos_per_second);
-    let load = Load::start(&endpoints.web, "queue", rates, time_limit).await?;
+    let load = harness.start_load(endpoints, "queue").await?;
     let start = Instant::now() - load.now();
     sleep(STEADY_LOAD).await;
     let failure = BrokerFailure::TwoOfThree;
-    let result = node_loss::run_trial(harness, endpoints, broker, failure, loss_report).await;
+    let result = node_loss::run_trial(harness, endpoints, broker, failure).await;
     sleep(STEADY_LOAD).await;
     let record = load.stop().await;
     let times = result.context(failure.name())?;
@@ -194,59 +155,54 @@ async fn lose_two_nodes_under_load(
         format_args!("{meanwhile} accepted meanwhile, longest gap {}", seconds(gap)),
     );
     let mut row = availability::row(&what, &record, killed_at, times.restored_at - times.killed_at);
-    row.push(times.outbox.map_or("?".to_owned(), |jobs| jobs.to_string()));
-    camera_rows.push(row);
+    let outbox = times.outbox.map_or("?".to_owned(), |jobs| jobs.to_string());
+    row.push(("jobs in the outbox at the end", outbox));
+    harness.report.row("cameras", row);
     Ok(())
 }
 
-fn add_throughput_table(harness: &mut Harness) -> Result<Table> {
-    let size = traffic::body_size()?;
-    let report = &mut harness.report;
-    report.section("Throughput and latency");
-    report.text(format_args!(
-        "Durable quorum queues like `images`, without its policies (delivery limit, dead letters). Persistent messages of {size} bytes, like \
-         irmgard's jobs. A publisher with confirms, and a consumer (prefetch {}) that acknowledges each delivery at once. *1 queue, 64*: \
-         at any time 64 messages are published and not confirmed, which is irmgard's maximum. Each queue has two connections, to its leader or \
-         to another node. Each measurement takes 10 s after a warm-up of 2 s; three rounds in turns. The table has medians, with minimum \
-         and maximum in parentheses. irmgard, the anonymizer and OpenSearch are scaled to zero; PostgreSQL, MinIO and Fluentd are idle. \
-         *Cores*: the CPU use of all pods of the broker, each limited to one core, and of this program, which publishes and consumes on the \
-         same machine. *The queue grows*: the consumer is slower than the publisher, so the delivery latency only shows how long the queue has \
-         grown.",
-        traffic::PREFETCH
-    ));
-    Ok(report.table(&throughput::HEADER, &[]))
-}
-
-/// Answers from the measurements whether three nodes raise the throughput, and explains why.
-fn explain_throughput(report: &mut Report, one: &[Measurement], three: &[Measurement]) {
+/// Reports whether three nodes raise the throughput.
+fn compare_throughput(report: &mut Report, one: &[Measurement], three: &[Measurement]) {
     let ([latency, single, many], [latency_of_3, _, single_of_3, _, many_of_3]) = (one, three) else {
         return;
     };
-    report.section("Do three nodes raise the throughput?");
-    report.text(format_args!(
-        "{} One queue confirms {:.0} messages per second on one node and {:.0} on three ({}). Six queues, with leaders on all nodes, confirm \
-         {:.0} and {:.0} ({}). A single message is confirmed after {} on one node (p50) and after {} on three. The broker uses {} ms of \
-         CPU time for a message of one queue on one node, and {} ms on three.",
-        answer(single, single_of_3, many, many_of_3),
-        single.confirmed,
-        single_of_3.confirmed,
-        percent(single, single_of_3),
-        many.confirmed,
-        many_of_3.confirmed,
-        percent(many, many_of_3),
-        millis(latency.confirm_latency[0]),
-        millis(latency_of_3.confirm_latency[0]),
-        cpu_millis_per_message(single),
-        cpu_millis_per_message(single_of_3),
-    ));
-    report.text(
-        "The reason: a quorum queue is a Raft log. Its leader orders all messages, regardless of the number of nodes. It sends each message to \
-         the two followers, and all three write it to disk and sync. A message is confirmed when two nodes have it, so a confirm waits for the \
-         network and a second disk. Three nodes do three times the work for each message: their purpose is the tolerance of a loss, not \
-         throughput. On three machines, the leaders of several queues share the work, although all three still write every message. Here the \
-         nodes share the cores and the disk of one machine with the measuring program; the columns *cores* show their shares. irmgard needs far \
-         less: one job and one result for each photo.",
-    );
+    report.fact("answer", answer(single, single_of_3, many, many_of_3));
+    let confirmed = |measurement: &Measurement| format!("{:.0}", measurement.confirmed);
+    let confirm_latency = |measurement: &Measurement| millis(measurement.confirm_latency[0]);
+    for (what, one, three, change) in [
+        (
+            "one queue, confirmed/s",
+            confirmed(single),
+            confirmed(single_of_3),
+            percent(single, single_of_3),
+        ),
+        (
+            "six queues with leaders on all nodes, confirmed/s",
+            confirmed(many),
+            confirmed(many_of_3),
+            percent(many, many_of_3),
+        ),
+        (
+            "a single message, until confirmed (p50)",
+            confirm_latency(latency),
+            confirm_latency(latency_of_3),
+            "–".to_owned(),
+        ),
+        (
+            "one queue, the broker's CPU ms per message",
+            cpu_millis_per_message(single),
+            cpu_millis_per_message(single_of_3),
+            "–".to_owned(),
+        ),
+    ] {
+        let row = vec![
+            ("measurement", what.to_owned()),
+            ("one node", one),
+            ("three nodes", three),
+            ("three of one", change),
+        ];
+        report.row("comparison", row);
+    }
 }
 
 fn answer(
@@ -276,34 +232,6 @@ fn percent(one: &Measurement, three: &Measurement) -> String {
 fn cpu_millis_per_message(measurement: &Measurement) -> String {
     let seconds = measurement.cpu_seconds_per_message();
     seconds.map_or("–".to_owned(), |seconds| format!("{:.2}", seconds * 1_000.0))
-}
-
-fn write_camera_table(report: &mut Report, camera_rows: &[Vec<String>]) {
-    report.section("Uploads while the broker has no quorum");
-    report.text(format_args!(
-        "irmgard and one worker run again, cameras upload photos, and two of three nodes are lost, as above. irmgard accepts a photo with a row in \
-         the outbox, and publishes the job when the broker accepts messages again. {}",
-        availability::LEGEND
-    ));
-    let mut header = availability::HEADER.to_vec();
-    header.push("jobs in the outbox at the end");
-    report.table(&header, camera_rows);
-}
-
-fn add_limitations(harness: &mut Harness) {
-    let report = &mut harness.report;
-    report.limitation(
-        "The loss of a machine or a zone: all pods are on one node, whose kernel closes the connections of a killed pod. A lost machine closes \
-         none: the other nodes detect a silent leader within some seconds, clients after two heartbeats (10 s). The case `node` shows that \
-         on three nodes.",
-    );
-    report.limitation(
-        "A network partition with two live sides: between pods of one node it needs permissions on that node. The node that remains after a loss \
-         behaves like the minority of a partition.",
-    );
-    report.limitation(
-        "The throughput of three machines: the nodes share two cores and one disk, with the programs that publish and consume.",
-    );
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use anyhow::Result;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    super::{Harness, rabbitmq},
+    super::{Harness, rabbitmq, upload_probe},
     broker_endpoints::{BrokerEndpoints, QUEUES},
-    loss_report::{LossReport, LossTimeline, queue_rows, serving_queues, time_to_first_confirm},
+    loss_report::{self, LossTimeline, queue_rows, serving_queues, time_to_first_confirm},
     message_log::MessageRecords,
     traffic::Traffic,
 };
@@ -43,7 +43,6 @@ pub enum BrokerFailure {
 
 impl BrokerFailure {
     /// The name in reports.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::OnlyNode => "the only node lost for 30 s",
@@ -83,17 +82,13 @@ pub struct FailureTimes {
 }
 
 /// Kills and holds nodes under traffic, releases them, and waits until the broker has recovered.
-///
-/// # Errors
-/// When the broker does not recover.
 pub async fn run_trial(
     harness: &mut Harness,
     endpoints: &Endpoints,
     broker: &mut BrokerEndpoints,
     failure: BrokerFailure,
-    loss_report: &mut LossReport,
 ) -> Result<FailureTimes> {
-    let time_limit = harness.cluster.settings().time_limit;
+    let time_limit = harness.time_limit();
     let what = failure.name();
     harness.step(format_args!("-- {what}"));
     broker.refresh_leaders(&harness.cluster).await?;
@@ -150,9 +145,18 @@ pub async fn run_trial(
         end,
     };
     require_delivery(harness, failure, &messages, timeline, recovered);
-    loss_report.add(failure, &messages, timeline, restored_at - released_at);
+    let report = &mut harness.report;
+    let row = loss_report::row(failure, &messages, timeline, restored_at - released_at);
+    report.row("losses", row);
+    let errors = upload_probe::format_counts(&messages.publish_errors, 5);
+    report.row(
+        "publish_errors",
+        vec![("failure", what.to_owned()), ("errors", errors)],
+    );
     if failure == BrokerFailure::OneOfThree {
-        loss_report.queues = queue_rows(broker, &messages, timeline, &connections, &lost)?;
+        for row in queue_rows(broker, &messages, timeline, &connections, &lost)? {
+            report.row("lost_leaders", row);
+        }
     }
     Ok(FailureTimes {
         killed_at,

@@ -7,12 +7,12 @@ use futures::future::try_join_all;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    super::{Harness, rabbitmq::exec},
+    super::Harness,
     broker_endpoints::BrokerEndpoints,
     message_log::{percentiles, rate},
     traffic::Traffic,
 };
-use crate::{cluster::Cluster, process_usage::MeasuredProcess, report::Table};
+use crate::{cluster::Cluster, process_usage::MeasuredProcess, report::ReportRow};
 
 /// The number of measurements of each profile, in turns with the others.
 const ROUNDS: usize = 3;
@@ -20,19 +20,6 @@ const ROUNDS: usize = 3;
 const WARM_UP: Duration = Duration::from_secs(2);
 /// The duration of each measurement.
 const MEASUREMENT: Duration = Duration::from_secs(10);
-
-/// The columns of [`row`].
-pub const HEADER: [&str; 9] = [
-    "nodes",
-    "queues, concurrent messages",
-    "connected to",
-    "confirmed/s",
-    "delivered/s",
-    "until confirmed p50 / p95 / p99",
-    "until delivered p50 / p95 / p99",
-    "cores: broker",
-    "cores: publishers and consumers",
-];
 
 /// The node to which a queue's publisher and consumer connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +102,6 @@ impl Measurement {
     }
 
     /// The broker's CPU seconds per message, from the publication to the acknowledgement.
-    #[must_use]
     pub fn cpu_seconds_per_message(&self) -> Option<f64> {
         let messages = f64::midpoint(self.confirmed, self.delivered);
         (messages > 0.0).then(|| self.broker_cores / messages)
@@ -123,14 +109,10 @@ impl Measurement {
 }
 
 /// Measures profiles in turns. Returns the median of each, in the order of the profiles.
-///
-/// # Errors
-/// When the broker cannot be reached.
 pub async fn measure(
     harness: &mut Harness,
     broker: &BrokerEndpoints,
     profiles: &[TrafficProfile],
-    table: Table,
 ) -> Result<Vec<Measurement>> {
     let mut rounds: Vec<Vec<Measurement>> = vec![Vec::new(); profiles.len()];
     for round in 1..=ROUNDS {
@@ -148,7 +130,9 @@ pub async fn measure(
         }
     }
     for (profile, measured) in profiles.iter().zip(&rounds) {
-        harness.report.row(table, row(broker.nodes(), *profile, measured));
+        harness
+            .report
+            .row("throughput", row(broker.nodes(), *profile, measured));
     }
     Ok(rounds.iter().map(|measured| median(measured)).collect())
 }
@@ -192,7 +176,9 @@ async fn broker_cpu_seconds(cluster: &Cluster, nodes: usize) -> Result<f64> {
         // cgroup v1 has nanoseconds, v2 microseconds.
         let script =
             "cat /sys/fs/cgroup/cpuacct/cpuacct.usage 2>/dev/null || grep usage_usec /sys/fs/cgroup/cpu.stat";
-        parse_cpu_usage(&exec(cluster, pod, &["sh", "-c", script]).await?)
+        let pod = format!("rabbitmq-{pod}");
+        let words = ["sh", "-c", script];
+        parse_cpu_usage(&cluster.exec(&pod, "rabbitmq", &words, None).await?)
     }));
     Ok(used.await?.iter().sum())
 }
@@ -209,7 +195,7 @@ fn parse_cpu_usage(text: &str) -> Result<f64> {
     Ok(number / unit)
 }
 
-fn row(nodes: usize, profile: TrafficProfile, rounds: &[Measurement]) -> Vec<String> {
+fn row(nodes: usize, profile: TrafficProfile, rounds: &[Measurement]) -> ReportRow {
     let medians = median(rounds);
     let with_range = |value: fn(&Measurement) -> f64| {
         let mut sorted: Vec<_> = rounds.iter().map(value).collect();
@@ -221,24 +207,32 @@ fn row(nodes: usize, profile: TrafficProfile, rounds: &[Measurement]) -> Vec<Str
             _ => "–".to_owned(),
         }
     };
+    let connected_to = match profile.connect_to {
+        ConnectTo::Leader => "the leader",
+        ConnectTo::Follower => "another",
+    };
+    // In a growing queue, the delivery latency only shows how long it has grown.
+    let delivery_latency = if medians.queue_grows() {
+        "the queue grows".to_owned()
+    } else {
+        medians.delivery_latency.map(millis).join(" / ")
+    };
     vec![
-        nodes.to_string(),
-        profile.to_string(),
-        match profile.connect_to {
-            ConnectTo::Leader => "the leader".to_owned(),
-            ConnectTo::Follower => "another".to_owned(),
-        },
-        with_range(|round| round.confirmed),
-        with_range(|round| round.delivered),
-        medians.confirm_latency.map(millis).join(" / "),
-        // In a growing queue, the delivery latency only shows how long it has grown.
-        if medians.queue_grows() {
-            "the queue grows".to_owned()
-        } else {
-            medians.delivery_latency.map(millis).join(" / ")
-        },
-        format!("{:.2}", medians.broker_cores),
-        format!("{:.2}", medians.program_cores),
+        ("nodes", nodes.to_string()),
+        ("queues, concurrent messages", profile.to_string()),
+        ("connected to", connected_to.to_owned()),
+        ("confirmed/s", with_range(|round| round.confirmed)),
+        ("delivered/s", with_range(|round| round.delivered)),
+        (
+            "until confirmed p50 / p95 / p99",
+            medians.confirm_latency.map(millis).join(" / "),
+        ),
+        ("until delivered p50 / p95 / p99", delivery_latency),
+        ("cores: broker", format!("{:.2}", medians.broker_cores)),
+        (
+            "cores: publishers and consumers",
+            format!("{:.2}", medians.program_cores),
+        ),
     ]
 }
 
@@ -264,7 +258,6 @@ fn middle_value(mut values: Vec<f64>) -> f64 {
 }
 
 /// Milliseconds in the format of the report.
-#[must_use]
 pub fn millis(duration: Duration) -> String {
     let millis = duration.as_secs_f64() * 1_000.0;
     if millis < 10.0 {
@@ -292,6 +285,7 @@ mod tests {
         assert!((medians.confirmed - 200.0).abs() < 1e-9);
         assert_eq!(medians.confirm_latency[0], Duration::from_millis(3));
         let row = row(3, MANY_QUEUES.through_follower(), &rounds);
+        let row: Vec<_> = row.into_iter().map(|(_, cell)| cell).collect();
         assert_eq!(
             row[..4],
             ["3", "6 queues, 32 each", "another", "200 (100 to 300)"]

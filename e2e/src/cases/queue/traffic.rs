@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
-use chassis::broker::{BrokerSettings, Consumer, Message, Publisher};
 use chrono::Utc;
 use contract::{Job, ObjectLocation, PhotoId, headers::TRACEPARENT, job};
+use service_runtime::broker::{BrokerSettings, Consumer, Message, Publisher};
 use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
@@ -50,9 +50,6 @@ pub struct Traffic {
 impl Traffic {
     /// Starts to publish and consume when all connections are open. Each route has `concurrency` publishing tasks, with a pause after
     /// each message.
-    ///
-    /// # Errors
-    /// When the broker cannot be reached.
     pub async fn start(routes: &[Route], concurrency: usize, pause: Duration) -> Result<Self> {
         let mut traffic = Self {
             log: Arc::default(),
@@ -85,13 +82,11 @@ impl Traffic {
     }
 
     /// The time since the start.
-    #[must_use]
     pub fn now(&self) -> Duration {
         self.log.now()
     }
 
     /// The messages so far.
-    #[must_use]
     pub fn messages(&self) -> MessageRecords {
         self.log.snapshot()
     }
@@ -197,9 +192,6 @@ fn job_body() -> Result<Vec<u8>> {
 }
 
 /// The size of a message's body in bytes.
-///
-/// # Errors
-/// When the job cannot be encoded.
 pub fn body_size() -> Result<usize> {
     Ok(job_body()?.len())
 }

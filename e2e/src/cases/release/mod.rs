@@ -1,5 +1,6 @@
 //! Releases under load: a migration in three steps (expand, migrate, contract), rollbacks, and bad releases.
 
+mod images;
 mod lock_waits;
 mod rollout;
 
@@ -10,6 +11,7 @@ use sqlx::PgPool;
 use tokio::time::Instant;
 
 use self::{
+    images::{CONTRACTED, EXPANDED},
     lock_waits::{LockMonitor, LockWaits, POLL_INTERVAL},
     rollout::{Rollout, Step},
 };
@@ -17,8 +19,7 @@ use super::{Harness, check_photos};
 use crate::{
     cluster::{Deployment, Endpoints, LogSource, field},
     console::print_progress,
-    load::{Load, Rates, Record, RequestKind, Summary, seconds},
-    release::{CONTRACTED, EXPANDED},
+    load::{LoadRecord, LoadSummary, RequestKind, seconds},
 };
 
 /// The number of old photos, so that reading all rows takes some time.
@@ -47,11 +48,8 @@ pub(super) async fn run(harness: &mut Harness) -> Result<()> {
     };
     if !harness.cluster.settings().release_built {
         let project = harness.cluster.project().to_owned();
-        tokio::task::spawn_blocking(move || {
-            EXPANDED.build(&project)?;
-            CONTRACTED.build(&project)
-        })
-        .await??;
+        let (irmgard, worker) = (images.current.clone(), images.worker.clone());
+        tokio::task::spawn_blocking(move || images::build(&project, &irmgard, &worker)).await??;
     }
     // This release rejects the schema that an earlier run has left.
     harness.cluster.delete_namespaces().await?;
@@ -59,9 +57,7 @@ pub(super) async fn run(harness: &mut Harness) -> Result<()> {
     let endpoints = harness.cluster.endpoints().await?;
     insert_old_photos(&endpoints.database).await?;
 
-    let time_limit = harness.cluster.settings().time_limit;
-    let rates = Rates::with_probes(harness.cluster.settings().photos_per_second);
-    let load = Load::start(&endpoints.web, "release", rates, time_limit).await?;
+    let load = harness.start_load(&endpoints, "release").await?;
     let zero = Instant::now()
         .checked_sub(load.now())
         .unwrap_or_else(Instant::now);
@@ -111,7 +107,7 @@ async fn release_irmgard(rollout: &mut Rollout<'_>, images: &Images) -> Result<(
     let step = rollout.start_step("expand: `irmgard migrate` of 0.2.0 while 0.1.0 runs");
     rollout.migrate(&expanded).await?;
     rollout
-        .require_schema("the column exists, and 0.1.0 runs", 2)
+        .require_schema("the column exists, and 0.1.0 runs", EXPANDED.schema_version)
         .await?;
     rollout.end_step(step).await;
 
@@ -127,8 +123,7 @@ async fn release_irmgard(rollout: &mut Rollout<'_>, images: &Images) -> Result<(
         ("again: 0.1.0 → 0.2.0", &images.expanded),
     ] {
         let step = rollout.start_step(name);
-        rollout.undo("irmgard").await?;
-        rollout.wait_for_rollout("irmgard", "web", image).await?;
+        rollout.undo("irmgard", "web", image).await?;
         rollout.end_step(step).await;
     }
 
@@ -140,14 +135,11 @@ async fn release_irmgard(rollout: &mut Rollout<'_>, images: &Images) -> Result<(
         .require_stalled("irmgard", "web", &images.expanded, 2, "0.3.0 without its schema")
         .await?;
     rollout
-        .require_schema("the failed migration changed nothing", 2)
+        .require_schema("the failed migration changed nothing", EXPANDED.schema_version)
         .await?;
     // Otherwise the Job would retry and succeed after the backfill.
     rollout.delete_job().await?;
-    rollout.undo("irmgard").await?;
-    rollout
-        .wait_for_rollout("irmgard", "web", &images.expanded)
-        .await?;
+    rollout.undo("irmgard", "web", &images.expanded).await?;
     rollout.end_step(step).await;
 
     let step = rollout.start_step("migrate: backfill of the old rows, 1000 ids at a time");
@@ -159,7 +151,9 @@ async fn release_irmgard(rollout: &mut Rollout<'_>, images: &Images) -> Result<(
     rollout
         .wait_for_rollout("irmgard", "web", &images.contracted)
         .await?;
-    rollout.require_schema("the column is NOT NULL", 3).await?;
+    rollout
+        .require_schema("the column is NOT NULL", CONTRACTED.schema_version)
+        .await?;
     rollout.end_step(step).await;
 
     for (name, image) in [
@@ -167,8 +161,7 @@ async fn release_irmgard(rollout: &mut Rollout<'_>, images: &Images) -> Result<(
         ("again: 0.2.0 → 0.3.0", &images.contracted),
     ] {
         let step = rollout.start_step(name);
-        rollout.undo("irmgard").await?;
-        rollout.wait_for_rollout("irmgard", "web", image).await?;
+        rollout.undo("irmgard", "web", image).await?;
         rollout.end_step(step).await;
     }
 
@@ -189,10 +182,7 @@ async fn release_irmgard(rollout: &mut Rollout<'_>, images: &Images) -> Result<(
         !codes.is_empty() && codes.iter().all(|code| *code == 3),
         format_args!("exit codes {codes:?}"),
     );
-    rollout.undo("irmgard").await?;
-    rollout
-        .wait_for_rollout("irmgard", "web", &images.contracted)
-        .await?;
+    rollout.undo("irmgard", "web", &images.contracted).await?;
     rollout.end_step(step).await;
     Ok(())
 }
@@ -211,10 +201,7 @@ async fn release_anonymizer(rollout: &mut Rollout<'_>, images: &Images) -> Resul
     rollout.end_step(step).await;
 
     let step = rollout.start_step("rollback: anonymizer 0.2.0 → 0.1.0");
-    rollout.undo("anonymizer").await?;
-    rollout
-        .wait_for_rollout("anonymizer", "worker", &images.worker)
-        .await?;
+    rollout.undo("anonymizer", "worker", &images.worker).await?;
     rollout.end_step(step).await;
 
     let step = rollout.start_step("bad release: an anonymizer with an invalid configuration");
@@ -229,10 +216,7 @@ async fn release_anonymizer(rollout: &mut Rollout<'_>, images: &Images) -> Resul
             "a worker that does not start",
         )
         .await?;
-    rollout.undo("anonymizer").await?;
-    rollout
-        .wait_for_rollout("anonymizer", "worker", &images.worker)
-        .await?;
+    rollout.undo("anonymizer", "worker", &images.worker).await?;
     rollout.end_step(step).await;
     Ok(())
 }
@@ -253,79 +237,41 @@ async fn insert_old_photos(database: &PgPool) -> Result<()> {
     Ok(())
 }
 
-fn write_report(harness: &mut Harness, steps: &[Step], record: &Record, lock_monitor: &LockMonitor) {
-    let mut rows = Vec::new();
+fn write_report(harness: &mut Harness, steps: &[Step], record: &LoadRecord, lock_monitor: &LockMonitor) {
+    let report = &mut harness.report;
+    report.fact("old_photos", OLD_PHOTOS);
+    report.fact("progress_deadline", PROGRESS_DEADLINE.as_secs());
+    report.fact("poll_interval", POLL_INTERVAL.as_millis());
     for step in steps {
         let attempts = record.between(step.from, step.to);
         let failed: usize = RequestKind::ALL
             .iter()
-            .map(|kind| Summary::new(*kind, &attempts).failures())
+            .map(|kind| LoadSummary::new(*kind, &attempts).failures())
             .sum();
-        let writes = Summary::new(RequestKind::Write, &attempts);
+        let writes = LoadSummary::new(RequestKind::Write, &attempts);
         let LockWaits {
             with_wait,
             samples,
             longest,
         } = lock_monitor.between(step.from, step.to);
-        rows.push(vec![
-            step.name.clone(),
-            step.duration.map_or("–".to_owned(), seconds),
-            attempts.len().to_string(),
-            failed.to_string(),
-            seconds(writes.percentile(50.0)),
-            seconds(writes.percentile(99.0)),
-            seconds(writes.percentile(100.0)),
-            format!("{with_wait} of {samples}"),
-            seconds(longest),
-        ]);
+        let row = vec![
+            ("step", step.name.clone()),
+            ("duration", step.duration.map_or("–".to_owned(), seconds)),
+            ("requests", attempts.len().to_string()),
+            ("failed", failed.to_string()),
+            ("uploads p50", seconds(writes.percentile(50.0))),
+            ("p99", seconds(writes.percentile(99.0))),
+            ("max", seconds(writes.percentile(100.0))),
+            ("samples with a lock wait", format!("{with_wait} of {samples}")),
+            ("longest lock wait", seconds(longest)),
+        ];
+        report.row("steps", row);
     }
-    let report = &mut harness.report;
-    report.section("Steps");
-    report.text(format_args!(
-        "One load from outside runs through all steps. 0.1.0 is the last commit. 0.2.0 adds the column `photo.received_by` and writes it; \
-         0.3.0 makes it NOT NULL (e2e/release). Each program has two pods; the table has {OLD_PHOTOS} old rows. A step ends when no pod of \
-         the other version is left; its requests are counted until some seconds later. A release has failed after {} s without progress \
-         (180 and 300 s in the manifests). Lock waits: samples of `pg_locks` every {} ms.",
-        PROGRESS_DEADLINE.as_secs(),
-        POLL_INTERVAL.as_millis()
-    ));
-    report.table(
-        &[
-            "step",
-            "duration",
-            "requests",
-            "failed",
-            "uploads p50",
-            "p99",
-            "max",
-            "samples with a lock wait",
-            "longest lock wait",
-        ],
-        &rows,
-    );
-    report.section("All requests");
-    let rows: Vec<_> = RequestKind::ALL
-        .iter()
-        .map(|kind| super::request_row(kind.name(), &Summary::new(*kind, &record.attempts)))
-        .collect();
-    report.table(&super::REQUEST_HEADER, &rows);
-    let failed: Vec<_> = RequestKind::ALL
-        .iter()
-        .map(|kind| Summary::new(*kind, &record.attempts))
-        .collect();
-    let count: usize = failed.iter().map(Summary::failures).sum();
-    let kinds: Vec<_> = failed.iter().map(Summary::failures_by_kind).collect();
+    let (count, kinds) = super::report_requests(report, record);
     report.require(
         "no request fails in any step",
         count == 0,
-        format_args!("{count} of {} ({})", record.attempts.len(), kinds.join("; ")),
-    );
-    report.limitation(
-        "A table of millions of rows: VALIDATE and the backfill take longer with it, but hold no lock that blocks other sessions. The two \
-         short locks do not take longer.",
-    );
-    report.limitation(
-        "A release during a transaction of several minutes: the migration's lock_timeout of 2 s ends its wait, and the Job retries.",
+        format_args!("{count} of {} ({kinds})", record.attempts.len()),
     );
 }
 
@@ -347,22 +293,23 @@ async fn require_column_values(harness: &mut Harness, database: &PgPool) -> Resu
         sqlx::query_as("select version, execution_time from _sqlx_migrations order by version")
             .fetch_all(database)
             .await?;
-    let times: Vec<_> = migrations
-        .into_iter()
-        .map(|(version, nanoseconds)| {
-            let duration = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0));
-            vec![version.to_string(), seconds(duration)]
-        })
-        .collect();
-    harness.report.section("Duration of the migrations");
-    harness
-        .report
-        .table(&["migration", "duration of its statements"], &times);
+    for (version, nanoseconds) in migrations {
+        let duration = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0));
+        let row = vec![
+            ("migration", version.to_string()),
+            ("duration of its statements", seconds(duration)),
+        ];
+        harness.report.row("migrations", row);
+    }
     Ok(())
 }
 
 /// Reports how many jobs were delivered again, and how many photos were processed twice.
-async fn report_redeliveries(harness: &mut Harness, endpoints: &Endpoints, record: &Record) -> Result<()> {
+async fn report_redeliveries(
+    harness: &mut Harness,
+    endpoints: &Endpoints,
+    record: &LoadRecord,
+) -> Result<()> {
     if harness.cluster.log_source() == LogSource::Pods {
         harness
             .report
@@ -393,11 +340,8 @@ async fn report_redeliveries(harness: &mut Harness, endpoints: &Endpoints, recor
         redelivered += usize::from(deliveries.is_some_and(|count| count > 0));
         repeated += usize::from(!photos.insert(field(&line, "photo.id").and_then(serde_json::Value::as_i64)));
     }
-    harness.report.section("Jobs");
-    harness.report.text(format_args!(
-        "The log lines show {} processed photos. {redelivered} jobs had been delivered before to a worker that ended. {repeated} photos were \
-         processed a second time, with the same result.",
-        photos.len()
-    ));
+    harness.report.fact("processed", photos.len());
+    harness.report.fact("redelivered", redelivered);
+    harness.report.fact("repeated", repeated);
     Ok(())
 }

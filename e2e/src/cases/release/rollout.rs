@@ -77,10 +77,9 @@ impl<'a> Rollout<'a> {
         });
     }
 
-    async fn kubectl(&self, arguments: &[&str]) -> Result<String> {
-        let mut all = vec!["--namespace", NAMESPACE];
-        all.extend(arguments);
-        self.harness.cluster.kubectl().run(&all).await
+    async fn kubectl(&self, command: &str) -> Result<String> {
+        let command = format!("--namespace {NAMESPACE} {command}");
+        self.harness.cluster.kubectl().run(&command).await
     }
 
     pub async fn apply(&self, deployment: &Deployment, component: &str) -> Result<()> {
@@ -89,41 +88,38 @@ impl<'a> Rollout<'a> {
 
     /// Deletes the migration Job, because a Job cannot be changed.
     pub async fn delete_job(&self) -> Result<()> {
-        let arguments = ["delete", "job", JOB, "--ignore-not-found"];
-        self.kubectl(&arguments).await.map(drop)
+        let command = format!("delete job {JOB} --ignore-not-found");
+        self.kubectl(&command).await.map(drop)
     }
 
     /// Runs the migration of a release and waits for its completion.
     pub async fn migrate(&self, deployment: &Deployment) -> Result<()> {
         self.delete_job().await?;
         self.apply(deployment, "migrate").await?;
-        let job = format!("job/{JOB}");
-        let arguments = ["wait", &job, "--for=condition=Complete", "--timeout=100s"];
-        self.kubectl(&arguments).await.map(drop)
+        let command = format!("wait job/{JOB} --for=condition=Complete --timeout=100s");
+        self.kubectl(&command).await.map(drop)
     }
 
-    /// Rolls back to the previous release.
-    pub async fn undo(&self, deployment: &str) -> Result<()> {
-        let name = format!("deployment/{deployment}");
-        self.kubectl(&["rollout", "undo", &name]).await.map(drop)
+    /// Rolls back to the previous release, and waits until all pods have its image.
+    pub async fn undo(&self, deployment: &str, component: &str, image: &str) -> Result<()> {
+        self.kubectl(&format!("rollout undo deployment/{deployment}"))
+            .await?;
+        self.wait_for_rollout(deployment, component, image).await
     }
 
     pub async fn set_image(&self, deployment: &str, image: &str) -> Result<()> {
-        let (name, image) = (
-            format!("deployment/{deployment}"),
-            format!("{deployment}={image}"),
-        );
-        self.kubectl(&["set", "image", &name, &image]).await.map(drop)
+        let command = format!("set image deployment/{deployment} {deployment}={image}");
+        self.kubectl(&command).await.map(drop)
     }
 
     pub async fn set_variable(&self, deployment: &str, variable: &str) -> Result<()> {
-        let name = format!("deployment/{deployment}");
-        self.kubectl(&["set", "env", &name, variable]).await.map(drop)
+        let command = format!("set env deployment/{deployment} {variable}");
+        self.kubectl(&command).await.map(drop)
     }
 
     /// Waits until all pods of a Deployment have this image and are ready.
     pub async fn wait_for_rollout(&self, deployment: &str, component: &str, image: &str) -> Result<()> {
-        let time_limit = self.harness.cluster.settings().time_limit;
+        let time_limit = self.harness.time_limit();
         let cluster = &self.harness.cluster;
         cluster
             .wait_until_ready("deployment", deployment, time_limit)
@@ -153,11 +149,8 @@ impl<'a> Rollout<'a> {
         ready: usize,
         what: &str,
     ) -> Result<()> {
-        let name = format!("deployment/{deployment}");
-        let status = match self
-            .kubectl(&["rollout", "status", &name, "--timeout=110s"])
-            .await
-        {
+        let command = format!("rollout status deployment/{deployment} --timeout=110s");
+        let status = match self.kubectl(&command).await {
             Ok(status) => status,
             Err(error) => format!("{error:#}"),
         };
@@ -175,11 +168,14 @@ impl<'a> Rollout<'a> {
         Ok(())
     }
 
+    async fn schema_version(&self) -> Result<i64> {
+        let version = sqlx::query_scalar("select max(version) from _sqlx_migrations where success");
+        Ok(version.fetch_one(&self.endpoints.database).await?)
+    }
+
     /// Requires this version of the schema, without a pending constraint.
     pub async fn require_schema(&mut self, what: &str, version: i64) -> Result<()> {
-        let found: i64 = sqlx::query_scalar("select max(version) from _sqlx_migrations where success")
-            .fetch_one(&self.endpoints.database)
-            .await?;
+        let found = self.schema_version().await?;
         let constraint: bool = sqlx::query_scalar(
             "select exists (select from pg_constraint where conname = 'photo_received_by')",
         )

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::Harness;
 use crate::{
     cluster::{Condition, Deployment, Endpoints, NAMESPACE, wait_until},
-    load::{AttemptResult, Client, Shot, WebEndpoint, seconds},
+    load::{AttemptResult, LoadClient, Shot, WebEndpoint, seconds},
     photos::{self, BasePhoto},
     picture::Picture,
 };
@@ -23,50 +23,28 @@ pub(super) async fn run(harness: &mut Harness) -> Result<()> {
     harness.cluster.delete_namespaces().await?;
     let deployment = Deployment::new("one");
     let readiness = harness.cluster.deploy(&deployment).await?;
-    harness.report.section("From apply to ready");
-    harness.report.text(
-        "Seconds since `kubectl apply`, on a cluster that has only the images. All pods start at the same time and wait for the servers that they \
-         need.",
-    );
-    harness
-        .report
-        .table(&["workload", "ready after"], &readiness.rows());
+    for (workload, after) in readiness.in_order() {
+        let row = vec![("workload", workload), ("ready after", seconds(after))];
+        harness.report.row("readiness", row);
+    }
     let load = harness
         .cluster
         .exec("postgres-0", "postgres", &["cat", "/proc/loadavg"], None)
         .await?;
-    harness.report.text(format_args!(
-        "Load average of the node over the last minute, when all was ready: {}.",
-        load.split_whitespace().next().unwrap_or("?")
-    ));
+    let load_average = load.split_whitespace().next().unwrap_or("?");
+    harness.report.fact("load_average", load_average);
     check_ports(harness).await?;
 
     let endpoints = harness.cluster.endpoints().await?;
     let project = format!("works-{}", chrono::Utc::now().timestamp());
-    let client = Client::new(&endpoints.web, &project)?;
+    let client = LoadClient::new(&endpoints.web, &project)?;
     check_tokens(harness, &endpoints.web, &project).await?;
-    let mut rows = Vec::new();
     for (number, sample) in photos::sample_photos()?.into_iter().enumerate() {
-        rows.push(process_sample(harness, &client, number as u64, sample).await?);
+        process_sample(harness, &client, number as u64, sample).await?;
     }
-    harness.report.section("Photos");
-    harness.report.table(
-        &[
-            "photo",
-            "accepted after",
-            "anonymised after",
-            "detections",
-            "original, bytes",
-            "image, bytes",
-        ],
-        &rows,
-    );
     check_log_lines(harness, &endpoints).await?;
     startup::measure_programs(harness).await?;
     check_delete_markers(harness, &endpoints, &deployment).await?;
-    harness.report.limitation(
-        "The time to pull images, which this cluster has already, and the start on several nodes.",
-    );
     Ok(())
 }
 
@@ -89,13 +67,9 @@ async fn check_ports(harness: &mut Harness) -> Result<()> {
             .iter()
             .filter(|pod| pod.ready && !pod.terminating)
         {
-            let program = ["cat", "/proc/net/tcp", "/proc/net/tcp6"];
-            let arguments = [
-                &["exec", "--namespace", &pod.namespace, &pod.name, "--"][..],
-                &program,
-            ]
-            .concat();
-            let sockets = harness.cluster.kubectl().run(&arguments).await?;
+            let (namespace, name) = (&pod.namespace, &pod.name);
+            let command = format!("exec --namespace {namespace} {name} -- cat /proc/net/tcp /proc/net/tcp6");
+            let sockets = harness.cluster.kubectl().run(&command).await?;
             for port in listening_ports(&sockets) {
                 ports += 1;
                 if !pod.ports.contains(&port) {
@@ -168,29 +142,18 @@ async fn check_delete_markers(
         client.delete_object().bucket(bucket).key(&key).send().await?;
     }
     let before = endpoints.count_versions(bucket, PREFIX).await?;
-    let arguments = [
-        "delete",
-        "job",
-        "--namespace",
-        NAMESPACE,
-        "minio-setup",
-        "--ignore-not-found",
-    ];
-    harness.cluster.kubectl().run(&arguments).await?;
+    let command = format!("delete job --namespace {NAMESPACE} minio-setup --ignore-not-found");
+    harness.cluster.kubectl().run(&command).await?;
     harness.cluster.apply_only(deployment, "setup").await?;
     let start = Instant::now();
-    let removed = wait_until(
-        "no delete marker is left",
-        harness.cluster.settings().time_limit,
-        async || {
-            let remaining = endpoints.count_versions(bucket, PREFIX).await?;
-            Ok(if remaining == 0 {
-                Condition::Met(())
-            } else {
-                Condition::Unmet(format!("{remaining} are"))
-            })
-        },
-    )
+    let removed = wait_until("no delete marker is left", harness.time_limit(), async || {
+        let remaining = endpoints.count_versions(bucket, PREFIX).await?;
+        Ok(if remaining == 0 {
+            Condition::Met(())
+        } else {
+            Condition::Unmet(format!("{remaining} are"))
+        })
+    })
     .await;
     harness.report.require(
         "delete markers of a bucket that had versions are removed",
@@ -217,7 +180,7 @@ async fn check_tokens(harness: &mut Harness, web: &WebEndpoint, project: &str) -
         ("a request without a token gets no photo", without_token, 401),
         ("a camera's token gets no photo", camera, 403),
     ] {
-        let result = Client::new(&web, project)?.get("/photos/1").await.0;
+        let result = LoadClient::new(&web, project)?.get("/photos/1").await.0;
         harness
             .report
             .require(what, result == AttemptResult::Status(status), result.name());
@@ -225,14 +188,14 @@ async fn check_tokens(harness: &mut Harness, web: &WebEndpoint, project: &str) -
     Ok(())
 }
 
-/// Uploads a sample, waits for its image, and checks it. Returns a table row.
+/// Uploads a sample, waits for its image, and checks it.
 async fn process_sample(
     harness: &mut Harness,
-    client: &Client,
+    client: &LoadClient,
     number: u64,
     sample: BasePhoto,
-) -> Result<Vec<String>> {
-    let time_limit = harness.cluster.settings().time_limit;
+) -> Result<()> {
+    let time_limit = harness.time_limit();
     let BasePhoto { name, file } = sample;
     harness.step(format_args!("uploading {name}"));
     let shot = Shot {
@@ -264,14 +227,16 @@ async fn process_sample(
         !detections.is_empty() && visible == 0,
         format_args!("{} found, {visible} not obscured", detections.len()),
     );
-    Ok(vec![
-        name,
-        seconds(accepted),
-        seconds(anonymised),
-        detections.len().to_string(),
-        shot.file.len().to_string(),
-        image.len().to_string(),
-    ])
+    let row = vec![
+        ("photo", name),
+        ("accepted after", seconds(accepted)),
+        ("anonymised after", seconds(anonymised)),
+        ("detections", detections.len().to_string()),
+        ("original, bytes", shot.file.len().to_string()),
+        ("image, bytes", image.len().to_string()),
+    ];
+    report.row("photos", row);
+    Ok(())
 }
 
 /// Requires that `logq --component irmgard --with-db` shows the lines of both services.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
@@ -24,49 +24,27 @@ const LOGQ: &str = "from=$(date +%s%N); logq --version >/dev/null; to=$(date +%s
 /// Measures image sizes and startup times. All servers must be ready, so that no program waits for another.
 pub(super) async fn measure_programs(harness: &mut Harness) -> Result<()> {
     harness.step("restarting one pod of each program");
-    let mut rows = Vec::new();
     let mut longest = Duration::ZERO;
     for (name, component, first) in [
-        ("irmgard", "web", "irmgard serves"),
-        ("anonymizer", "worker", "anonymizer takes jobs"),
+        ("irmgard", "web", "irmgard started"),
+        ("anonymizer", "worker", "anonymizer started"),
     ] {
         let pod = replace_pod(harness, name, component).await?;
         let startup = time_until_line(harness, &pod, name, first).await?;
         longest = longest.max(startup);
-        rows.push(vec![
-            name.to_owned(),
-            megabytes(harness, &pod.images).await?,
-            seconds(startup),
-            format!("its line \"{first}\""),
-        ]);
+        let event = format!("its line \"{first}\"");
+        add_row(harness, name, &pod.images, &seconds(startup), &event).await?;
     }
     let image = harness.cluster.image("logq").await?;
     let startup = logq_startup(harness, &image).await?;
     longest = longest.max(startup);
-    rows.push(vec![
-        "logq".to_owned(),
-        megabytes(harness, &[image]).await?,
-        seconds(startup),
-        "the end of `logq --version`".to_owned(),
-    ]);
+    let event = "the end of `logq --version`";
+    add_row(harness, "logq", &[image], &seconds(startup), event).await?;
     for name in ["postgres", "rabbitmq"] {
         let image = harness.cluster.image(name).await?;
-        let none = "–".to_owned();
-        rows.push(vec![
-            name.to_owned(),
-            megabytes(harness, &[image]).await?,
-            none.clone(),
-            none,
-        ]);
+        add_row(harness, name, &[image], "–", "–").await?;
     }
-    let report = &mut harness.report;
-    report.section("Our images and programs");
-    report.text(
-        "The size is the node's (10⁶ bytes, uncompressed). The startup time is that of one new pod while everything else is ready, from the start \
-         of the process until the event in the last column.",
-    );
-    report.table(&["image", "MB", "startup", "until"], &rows);
-    report.require(
+    harness.report.require(
         "each of our programs starts in less than a second",
         longest < STARTUP_LIMIT,
         format_args!("{} at most", seconds(longest)),
@@ -108,15 +86,11 @@ async fn time_until_line(harness: &Harness, pod: &Pod, container: &str, message:
         .await?;
     let start = process_start(&clocks)
         .with_context(|| format!("cannot parse the clocks of {}: {clocks}", pod.name))?;
-    let arguments = [
-        "logs",
-        "--namespace",
-        NAMESPACE,
-        &pod.name,
-        "--container",
-        container,
-    ];
-    let log = cluster.kubectl().run(&arguments).await?;
+    let command = format!(
+        "logs --namespace {NAMESPACE} {} --container {container}",
+        pod.name
+    );
+    let log = cluster.kubectl().run(&command).await?;
     let line = log
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
@@ -163,20 +137,14 @@ async fn logq_startup(harness: &Harness, image: &str) -> Result<Duration> {
     kubectl
         .run_with_input(&["create", "--filename=-"], Some(&pod.to_string()))
         .await?;
-    let timeout = format!("--timeout={}s", cluster.settings().time_limit.as_secs());
-    let name = format!("pod/{POD}");
-    let wait = [
-        "wait",
-        "--namespace",
-        NAMESPACE,
-        &name,
-        "--for=jsonpath={.status.phase}=Succeeded",
-        &timeout,
-    ];
-    kubectl.run(&wait).await?;
-    let output = kubectl.run(&["logs", "--namespace", NAMESPACE, &name]).await?;
+    let timeout = cluster.settings().time_limit.as_secs();
+    let wait = format!("wait pod/{POD} --for=jsonpath={{.status.phase}}=Succeeded --timeout={timeout}s");
+    kubectl.run(&format!("--namespace {NAMESPACE} {wait}")).await?;
+    let output = kubectl
+        .run(&format!("--namespace {NAMESPACE} logs pod/{POD}"))
+        .await?;
     kubectl
-        .run(&["delete", "--namespace", NAMESPACE, &name, "--wait=false"])
+        .run(&format!("--namespace {NAMESPACE} delete pod/{POD} --wait=false"))
         .await?;
     let nanoseconds = output
         .trim()
@@ -185,12 +153,24 @@ async fn logq_startup(harness: &Harness, image: &str) -> Result<Duration> {
     Ok(Duration::from_nanos(nanoseconds))
 }
 
-/// The size of one of these images in 10⁶ bytes.
-async fn megabytes(harness: &Harness, images: &[String]) -> Result<String> {
+async fn add_row(
+    harness: &mut Harness,
+    name: &str,
+    images: &[String],
+    startup: &str,
+    event: &str,
+) -> Result<()> {
     let nodes = harness.cluster.nodes().await?;
     let size = image_size(&nodes, images);
-    ensure!(size.is_some(), "no node has an image {}", images.join(" or "));
-    Ok(size.unwrap_or_default().div_ceil(1_000_000).to_string())
+    let size = size.with_context(|| format!("no node has an image {}", images.join(" or ")))?;
+    let row = vec![
+        ("image", name.to_owned()),
+        ("MB", size.div_ceil(1_000_000).to_string()),
+        ("startup", startup.to_owned()),
+        ("until", event.to_owned()),
+    ];
+    harness.report.row("programs", row);
+    Ok(())
 }
 
 /// The size in bytes of one of these images on a node. Nodes list images by their full names.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::photo::{PhotoResult, PhotoStatus};
-use crate::command::{print_error, print_line};
+use crate::command::output::{print_error, print_line};
 
 /// How long the lines of a photo may take to arrive in OpenSearch.
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(60);

@@ -6,17 +6,17 @@ mod report;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, anyhow, bail};
 use futures::{StreamExt, stream};
 use indicatif::{ProgressBar, ProgressStyle};
-use local::{Environment, PersistentStack};
+use local::PersistentStack;
 
+use super::output::{print_error, print_line, run_program};
 use super::stack::{ship_logs, start_opensearch, write_environment};
-use super::{print_error, print_line};
-use photo::{Client, PhotoResult};
+use photo::{DemoClient, PhotoResult};
 
 /// Each photo is posted to both projects.
 const PROJECTS: [&str; 2] = ["site-north", "site-south"];
@@ -48,7 +48,7 @@ async fn run_on(stack: &mut PersistentStack, files: &[PathBuf], start: Instant) 
         print_error(&error);
         false
     });
-    migrate(&stack.stack().environment())?;
+    run_program("irmgard", &["migrate"], stack.stack().environment()).await?;
     stack.ensure_service("irmgard").await?;
     stack.ensure_service("anonymizer").await?;
     let address = stack
@@ -87,7 +87,7 @@ async fn run_on(stack: &mut PersistentStack, files: &[PathBuf], start: Instant) 
 
 /// Posts every photo to both projects, and waits for the results.
 async fn anonymize_all(address: &str, files: &[PathBuf]) -> anyhow::Result<Vec<PhotoResult>> {
-    let client = Client::new(&format!("http://{address}"))?;
+    let client = DemoClient::new(&format!("http://{address}"))?;
     let bar = ProgressBar::new((files.len() * PROJECTS.len()) as u64).with_style(
         ProgressStyle::with_template("{bar:40} {pos}/{len} photos, {elapsed}")?,
     );
@@ -130,22 +130,4 @@ fn photo_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
-}
-
-fn migrate(environment: &Environment) -> anyhow::Result<()> {
-    let program = local::program("irmgard")?;
-    let output = Command::new(&program)
-        .arg("migrate")
-        .envs(environment)
-        .output()
-        .context("cannot run irmgard migrate")?;
-    if !output.status.success() {
-        bail!(
-            "irmgard migrate failed ({}):\n{}{}",
-            output.status,
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr),
-        );
-    }
-    Ok(())
 }

@@ -59,7 +59,7 @@ impl PhotoResult {
 
 /// A client of the web service.
 #[derive(Debug)]
-pub struct Client {
+pub struct DemoClient {
     http: reqwest::Client,
     base: String,
 }
@@ -75,7 +75,7 @@ struct Detection {
     score: f64,
 }
 
-impl Client {
+impl DemoClient {
     /// A client of the service at this URL.
     pub fn new(base: &str) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder()

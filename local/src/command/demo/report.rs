@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use local::PersistentStack;
 
 use super::photo::{MIN_SCORE, PhotoResult, PhotoStatus};
-use crate::command::print_line;
+use crate::command::output::print_line;
 
 const HEADER: [&str; 7] = [
     "photo", "project", "people", "faces", "hidden", "seconds", "result",

@@ -15,13 +15,13 @@ pub const A_SECOND: &str = "2026-11-22T08:00:30Z";
 pub const THE_NEXT_SECOND: &str = "2026-11-22T08:00:31Z";
 
 /// Generates lines.
-pub struct Lines {
+pub struct LineGenerator {
     number: u64,
     state: u64,
     micros: u64,
 }
 
-impl Lines {
+impl LineGenerator {
     /// Starts with the first line.
     pub const fn new() -> Self {
         Self {

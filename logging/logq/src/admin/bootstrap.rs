@@ -1,12 +1,11 @@
 //! `logq admin bootstrap`: creates or updates templates, the pipeline and data streams.
 
-use opensearch::http::Method;
 use serde_json::Value;
 
 use super::change::{Action, Change};
 use super::desired::{ManagedObject, data_streams, managed_objects};
 use super::difference::contains;
-use super::{Result, plugins, streams};
+use super::{Result, roles, streams};
 use crate::opensearch::Client;
 
 /// Options of a bootstrap.
@@ -14,8 +13,6 @@ use crate::opensearch::Client;
 pub struct Options {
     /// Also install the security plugin's roles.
     pub roles: bool,
-    /// Also install the index state management policy, which replaces `retain`.
-    pub ism: bool,
     /// Report changes without making them.
     pub dry_run: bool,
 }
@@ -42,10 +39,7 @@ pub async fn bootstrap(
         report(Change::new(object.title(), action))?;
     }
     if options.roles && !dry_run {
-        plugins::roles(client, report).await?;
-    }
-    if options.ism && !dry_run {
-        plugins::policy(client, report).await?;
+        roles::install(client, report).await?;
     }
     // Compare streams with the installed templates only if these are current. Otherwise check only that streams exist.
     let template = if whole {
@@ -55,9 +49,6 @@ pub async fn bootstrap(
     };
     for stream in data_streams() {
         streams::prepare(client, &stream, template.as_ref(), dry_run, report).await?;
-    }
-    if options.ism && !dry_run {
-        plugins::manage_streams(client, report).await?;
     }
     Ok(())
 }
@@ -95,9 +86,7 @@ async fn install(client: &Client, object: &ManagedObject, dry_run: bool) -> Resu
             return Ok(action.planned());
         }
         let what = format!("store the {}", object.title());
-        client
-            .ask(&what, Method::Put, &object.path(), &[], Some(&object.body))
-            .await?;
+        client.put(&what, &object.path(), Some(&object.body)).await?;
         first_action.get_or_insert(action);
     }
     Ok(Action::Skipped(

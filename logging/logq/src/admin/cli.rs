@@ -7,65 +7,59 @@ use std::{
 
 use clap::{Args, Subcommand};
 
-use super::{Age, Change, Limits, Options, Result, Size, bootstrap, retain};
-use crate::{
-    opensearch::{Client, Method},
-    source::kubectl::KubectlProgram,
-};
+use super::{Age, Change, Options, Result, Size, bootstrap, retain};
+use crate::{kubernetes::ClusterOptions, opensearch::Client};
 
 /// Prepare and maintain OpenSearch
 #[derive(Clone, Debug, Args)]
-pub struct Admin {
+pub struct AdminArguments {
     #[command(subcommand)]
-    pub command: Command,
+    pub command: AdminCommand,
 }
 
 /// The admin tasks.
 #[derive(Clone, Debug, Subcommand)]
-pub enum Command {
+pub enum AdminCommand {
     /// Create or update templates, the ingest pipeline and data streams
     ///
     /// Run it at every release. It is safe to repeat and to run several times at once: it keeps current objects and
     /// those of a newer release, and deletes nothing. Put your own settings (shards, replicas, extra fields) into the
     /// component template irmgard-logs-custom. Bootstrap creates it empty and never changes it.
-    Bootstrap(BootstrapArgs),
+    Bootstrap(BootstrapArguments),
     /// Roll over large or old indices and delete expired ones
     ///
     /// Run it regularly, for example as a CronJob. It never deletes the write index of a stream.
-    Retain(RetainArgs),
+    Retain(RetainArguments),
 }
 
 #[derive(Clone, Debug, Args)]
-pub struct BootstrapArgs {
+pub struct BootstrapArguments {
     /// Also install the security roles irmgard-fluentd, irmgard-logq and irmgard-logs-admin
     #[arg(long, env = "LOGQ_BOOTSTRAP_ROLES")]
     pub roles: bool,
-    /// Also install an index state management policy, which replaces `logq admin retain`
-    #[arg(long, env = "LOGQ_BOOTSTRAP_ISM")]
-    pub ism: bool,
     /// Wait this long for OpenSearch to start, for example 10m
     #[arg(long, value_name = "TIME")]
     pub wait: Option<Age>,
     /// Print changes to templates, pipeline and streams without making them
-    #[arg(long, conflicts_with_all = ["roles", "ism"])]
+    #[arg(long, conflicts_with = "roles")]
     pub dry_run: bool,
     #[command(flatten)]
-    pub kubectl: KubectlProgram,
+    pub cluster: ClusterOptions,
 }
 
 #[derive(Clone, Debug, Args)]
-pub struct RetainArgs {
+pub struct RetainArguments {
     #[command(flatten)]
     pub policy: RetentionPolicy,
     /// Print changes without making them
     #[arg(long)]
     pub dry_run: bool,
     #[command(flatten)]
-    pub kubectl: KubectlProgram,
+    pub cluster: ClusterOptions,
 }
 
 /// When to roll over and delete indices.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Args)]
 pub struct RetentionPolicy {
     /// Roll over when the write index reaches this size
     #[arg(
@@ -88,12 +82,12 @@ pub struct RetentionPolicy {
     pub keep: Age,
 }
 
-impl Admin {
+impl AdminArguments {
     #[must_use]
-    pub const fn kubectl(&self) -> &KubectlProgram {
+    pub const fn cluster(&self) -> &ClusterOptions {
         match &self.command {
-            Command::Bootstrap(arguments) => &arguments.kubectl,
-            Command::Retain(arguments) => &arguments.kubectl,
+            AdminCommand::Bootstrap(arguments) => &arguments.cluster,
+            AdminCommand::Retain(arguments) => &arguments.cluster,
         }
     }
 
@@ -113,25 +107,18 @@ impl Admin {
                 Ok(())
             };
             match &self.command {
-                Command::Bootstrap(arguments) => {
+                AdminCommand::Bootstrap(arguments) => {
                     if let Some(Age(timeout)) = arguments.wait {
                         wait_until_ready(client, timeout).await?;
                     }
                     let options = Options {
                         roles: arguments.roles,
-                        ism: arguments.ism,
                         dry_run: arguments.dry_run,
                     };
                     bootstrap(client, options, &mut report).await
                 }
-                Command::Retain(arguments) => {
-                    let limits = Limits {
-                        rollover_size: arguments.policy.rollover_size,
-                        rollover_age: arguments.policy.rollover_age,
-                        keep: arguments.policy.keep,
-                        dry_run: arguments.dry_run,
-                    };
-                    retain(client, limits, &mut report).await
+                AdminCommand::Retain(arguments) => {
+                    retain(client, arguments.policy, arguments.dry_run, &mut report).await
                 }
             }
         }?;
@@ -152,13 +139,7 @@ async fn wait_until_ready(client: &Client, timeout: Duration) -> crate::opensear
     loop {
         // Without a cluster manager, OpenSearch rejects this request after the timeout.
         let health = client
-            .ask(
-                "report its health",
-                Method::Get,
-                "/_cluster/health",
-                &[("timeout", "1s")],
-                None,
-            )
+            .get("report its health", "/_cluster/health", &[("timeout", "1s")])
             .await;
         match health {
             Err(error) if error.is_transient() && start.elapsed() < timeout => {

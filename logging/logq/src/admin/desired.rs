@@ -9,8 +9,6 @@ use super::{Error, Result};
 pub const TEMPLATE: &str = "irmgard-logs";
 /// The ingest pipeline that stamps a line on arrival.
 pub const PIPELINE: &str = "irmgard-logs";
-/// The optional index state management policy.
-pub const POLICY: &str = "irmgard-logs";
 
 /// Higher than the usual priorities of templates for `logs-*` (100 to 500). OpenSearch rejects two templates with the
 /// same priority for the same name.
@@ -21,7 +19,6 @@ const SETTINGS: &str = include_str!("../../../../opensearch/settings.json");
 const CUSTOM: &str = include_str!("../../../../opensearch/custom.json");
 const PIPELINE_FILE: &str = include_str!("../../../../opensearch/pipeline.json");
 const ROLES: &str = include_str!("../../../../opensearch/roles.json");
-const ISM: &str = include_str!("../../../../opensearch/ism.json");
 const VERSION: &str = include_str!("../../../../opensearch/version.json");
 
 #[must_use]
@@ -183,16 +180,6 @@ pub(super) fn roles() -> Result<Vec<(String, Value)>> {
     Ok(roles)
 }
 
-/// The index state management policy.
-pub(super) fn policy() -> Result<Value> {
-    let mut body = parse("ism.json", ISM)?;
-    add_version(body.pointer_mut("/policy/description"), version()?);
-    if let Some(patterns) = body.pointer_mut("/policy/ism_template/0/index_patterns") {
-        *patterns = json!(data_streams());
-    }
-    Ok(body)
-}
-
 fn add_version(description: Option<&mut Value>, version: u64) {
     if let Some(description) = description {
         let text = description.as_str().unwrap_or_default();
@@ -218,10 +205,6 @@ mod tests {
                 Some(version().unwrap())
             );
         }
-        assert_eq!(
-            described_version(policy().unwrap().pointer("/policy/description")),
-            Some(version().unwrap())
-        );
         assert_eq!(described_version(Some(&json!("somebody's"))), None);
     }
 

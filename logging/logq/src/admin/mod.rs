@@ -9,20 +9,18 @@ mod cli;
 mod desired;
 mod difference;
 mod measure;
-mod plugins;
 mod retain;
+mod roles;
 mod streams;
 
 use std::io;
 
 pub use bootstrap::{Options, bootstrap};
 pub use change::{Action, Change};
-pub use cli::{Admin, BootstrapArgs, Command, RetainArgs, RetentionPolicy};
-pub use desired::{
-    ManagedObject, ObjectKind, PIPELINE, POLICY, TEMPLATE, data_streams, managed_objects, version,
-};
+pub use cli::{AdminArguments, AdminCommand, BootstrapArguments, RetainArguments, RetentionPolicy};
+pub use desired::{ManagedObject, ObjectKind, PIPELINE, TEMPLATE, data_streams, managed_objects, version};
 pub use measure::{Age, Size};
-pub use retain::{Index, Limits, indices, retain, server_time};
+pub use retain::{Index, indices, retain, server_time};
 
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

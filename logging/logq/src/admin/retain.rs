@@ -8,21 +8,8 @@ use serde_json::{Value, json};
 use super::change::{Action, Change};
 use super::desired::data_streams;
 use super::measure::{Age, Size};
-use super::streams;
-use super::{Error, Result};
+use super::{Error, Result, RetentionPolicy, streams};
 use crate::opensearch::Client;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Roll over when the write index reaches this size.
-    pub rollover_size: Size,
-    /// Roll over when the write index reaches this age and is not empty.
-    pub rollover_age: Age,
-    /// Delete an index this long after its last line.
-    pub keep: Age,
-    /// Report changes without making them.
-    pub dry_run: bool,
-}
 
 /// A backing index of a data stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,19 +37,20 @@ pub async fn indices(client: &Client, stream: &str) -> Result<Option<Vec<Index>>
     }
 }
 
-/// Rolls over and deletes, and reports each stream and index. Continues after a failed stream, then returns the first
+/// Rolls over and deletes, and reports each stream and index. A dry run only reports. Continues after a failed stream, then returns the first
 /// error.
 ///
 /// # Errors
 /// The first [`super::Error`].
 pub async fn retain(
     client: &Client,
-    limits: Limits,
+    policy: RetentionPolicy,
+    dry_run: bool,
     report: &mut (dyn FnMut(Change) -> Result<()> + Send),
 ) -> Result<()> {
     let mut first: Option<Error> = None;
     for stream in data_streams() {
-        if let Err(error) = retain_stream(client, &stream, limits, report).await {
+        if let Err(error) = retain_stream(client, &stream, policy, dry_run, report).await {
             match error {
                 error @ Error::Output(_) => return Err(error),
                 Error::OpenSearch(ref cause) if cause.is_unreachable() => return Err(error),
@@ -82,7 +70,8 @@ pub async fn retain(
 async fn retain_stream(
     client: &Client,
     stream: &str,
-    limits: Limits,
+    policy: RetentionPolicy,
+    dry_run: bool,
     report: &mut (dyn FnMut(Change) -> Result<()> + Send),
 ) -> Result<()> {
     let title = format!("data stream {stream}");
@@ -93,17 +82,17 @@ async fn retain_stream(
     let Some((write_index, filled)) = indices.split_last() else {
         return Ok(());
     };
-    let mut changed = roll_over(client, stream, write_index, limits, report).await?;
+    let mut changed = roll_over(client, stream, write_index, policy, dry_run, report).await?;
     let now = server_time(client).await?;
     for (index, next) in filled.iter().zip(indices.iter().skip(1)) {
         // An index receives no lines after the creation of the next one.
         let age = Age(Duration::from_millis(now.saturating_sub(next.created)));
-        if age <= limits.keep {
+        if age <= policy.keep {
             continue;
         }
         changed = true;
         let why = format!("{} lines, {}, closed {age} ago", index.lines, index.size);
-        let action = if limits.dry_run {
+        let action = if dry_run {
             Action::Planned(format!("be deleted: {why}"))
         } else {
             delete(client, &index.name).await?;
@@ -120,22 +109,14 @@ async fn retain_stream(
 async fn describe_indices(client: &Client, stream: &str, names: Vec<String>) -> Result<Vec<Index>> {
     let what = format!("show sizes and ages of {stream}");
     let settings = client
-        .ask(
+        .get(
             &what,
-            Method::Get,
             &format!("/{stream}/_settings/index.creation_date"),
             &[("flat_settings", "true")],
-            None,
         )
         .await?;
     let stats = client
-        .ask(
-            &what,
-            Method::Get,
-            &format!("/{stream}/_stats/docs,store"),
-            &[],
-            None,
-        )
+        .get(&what, &format!("/{stream}/_stats/docs,store"), &[])
         .await?;
     let mut indices = Vec::new();
     for name in names {
@@ -176,9 +157,7 @@ async fn describe_indices(client: &Client, stream: &str, names: Vec<String>) -> 
 pub async fn server_time(client: &Client) -> Result<u64> {
     let what = "report its time";
     let query = [("filter_path", "nodes.*.timestamp")];
-    let answer = client
-        .ask(what, Method::Get, "/_nodes/_local/stats/process", &query, None)
-        .await?;
+    let answer = client.get(what, "/_nodes/_local/stats/process", &query).await?;
     answer
         .get("nodes")
         .and_then(Value::as_object)
@@ -193,7 +172,8 @@ async fn roll_over(
     client: &Client,
     stream: &str,
     write_index: &Index,
-    limits: Limits,
+    policy: RetentionPolicy,
+    dry_run: bool,
     report: &mut (dyn FnMut(Change) -> Result<()> + Send),
 ) -> Result<bool> {
     // Otherwise a quiet component would get an empty index every day.
@@ -201,16 +181,10 @@ async fn roll_over(
         return Ok(false);
     }
     let conditions = json!({ "conditions": {
-        "max_size": format!("{}b", limits.rollover_size.0),
-        "max_age": format!("{}s", limits.rollover_age.0.as_secs()),
+        "max_size": format!("{}b", policy.rollover_size.0),
+        "max_age": format!("{}s", policy.rollover_age.0.as_secs()),
     }});
-    let request = streams::roll_over(
-        client,
-        stream,
-        &write_index.name,
-        limits.dry_run,
-        Some(&conditions),
-    );
+    let request = streams::roll_over(client, stream, &write_index.name, dry_run, Some(&conditions));
     let Some(answer) = request.await? else {
         // Another run rolled over first.
         return Ok(false);
@@ -230,7 +204,7 @@ async fn roll_over(
         write_index.size,
         text("new_index")
     );
-    let action = if limits.dry_run {
+    let action = if dry_run {
         Action::Planned(how)
     } else {
         Action::Changed(how)

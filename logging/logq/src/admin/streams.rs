@@ -128,13 +128,7 @@ async fn outranked(client: &Client, stream: &str) -> Result<Error> {
 /// wins.
 async fn competing_templates(client: &Client, stream: &str) -> Result<String> {
     let answer = client
-        .ask(
-            "list its index templates",
-            Method::Get,
-            "/_index_template",
-            &[],
-            None,
-        )
+        .get("list its index templates", "/_index_template", &[])
         .await?;
     let mut all: Vec<(u64, String)> = answer
         .get("index_templates")
@@ -192,11 +186,9 @@ async fn create(client: &Client, stream: &str) -> Result<Action> {
     let made = async {
         check_template_wins(client, stream).await?;
         client
-            .ask(
+            .put(
                 &format!("create the data stream {stream}"),
-                Method::Put,
                 &format!("/_data_stream/{stream}"),
-                &[],
                 None,
             )
             .await?;
@@ -251,7 +243,7 @@ async fn update_mappings(
         }
         let what = format!("change the mapping of {index}");
         let path = format!("/{index}/_mapping");
-        let Err(refused) = client.ask(&what, Method::Put, &path, &[], Some(&desired)).await else {
+        let Err(refused) = client.put(&what, &path, Some(&desired)).await else {
             report(Change::new(title, Action::Changed(added)))?;
             continue;
         };
@@ -266,7 +258,7 @@ async fn update_mappings(
         // An older index keeps its fields; new fields become searchable.
         if !new.is_empty() {
             let body = json!({ "properties": new });
-            client.ask(&what, Method::Put, &path, &[], Some(&body)).await?;
+            client.put(&what, &path, Some(&body)).await?;
             report(Change::new(title, Action::Changed(added)))?;
         } else {
             let why = "closed; its fields have another mapping than in new indices";
@@ -342,12 +334,10 @@ async fn update_settings(
 ) -> Result<bool> {
     let what = format!("show the settings of {stream}");
     let all = client
-        .ask(
+        .get(
             &what,
-            Method::Get,
             &format!("/{stream}/_settings"),
             &[("flat_settings", "true")],
-            None,
         )
         .await?;
     let indices: Vec<&Value> = all
@@ -379,7 +369,7 @@ async fn update_settings(
         let body = json!({ &name: value });
         let what = format!("change {name} of {stream}");
         let path = format!("/{stream}/_settings");
-        let action = match client.ask(&what, Method::Put, &path, &[], Some(&body)).await {
+        let action = match client.put(&what, &path, Some(&body)).await {
             Ok(_) => {
                 nothing = false;
                 Action::Changed(format!("is now {value}"))

@@ -1,23 +1,20 @@
 //! Command-line arguments.
 
-pub mod condition;
-mod options;
 mod parse;
-pub mod selector;
-pub mod time;
 mod view;
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use self::{
-    options::{Colour, Output, SelectOptions, ShowOptions, SourceKind, SourceOptions, TimeOptions},
-    parse::{ALL, DEFAULT_SINCE, is_all, parse},
-    view::{View, ViewError, expand_view, is_shipped, views},
+    parse::parse,
+    view::{ViewError, expand_view, views},
 };
-use crate::{admin::Admin, doctor::DoctorOptions, source::kubectl::KubectlProgram};
+use crate::{
+    admin::AdminArguments, doctor::DoctorOptions, kubernetes::ClusterOptions, search::SearchOptions,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,7 +34,7 @@ Sources:
   OpenSearch    LOGQ_OPENSEARCH_URL: http://, https:// or kubernetes://NAMESPACE/SERVICE, which starts a
                 port-forward. Default: this machine, then the current cluster. http_proxy applies, except to
                 this machine. See opensearch/README.md.
-  pods          with kubectl, if OpenSearch is unreachable
+  pods          of the current cluster, if OpenSearch is unreachable
   files         if you name some. A folder such as /var/log/pods may contain pods.json, the output of
                 `kubectl get pods -A -o json`: its labels tell which database a component uses.
 
@@ -61,21 +58,21 @@ pub struct Cli {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<LogqCommand>,
     #[command(flatten)]
-    pub search: Search,
+    pub search: SearchOptions,
 }
 
 /// Everything but a search.
 #[derive(Clone, Debug, Subcommand)]
-pub enum Command {
+pub enum LogqCommand {
     /// Show a trace as a waterfall
     Trace {
         /// Trace id, 32 hexadecimal digits or the first 8 or more. Not with --photo, which shows all traces of a photo
         #[arg(value_name = "ID")]
         id: Option<OsString>,
         #[command(flatten)]
-        search: Box<Search>,
+        search: Box<SearchOptions>,
     },
     /// Search with a named set of options; without a name, list the views
     #[command(disable_help_flag = true)]
@@ -89,8 +86,8 @@ pub enum Command {
     /// Show all settings and their origin
     Config,
     /// Prepare and maintain OpenSearch
-    Admin(Admin),
-    /// Import files into OpenSearch, where no Fluentd runs; repeating it changes nothing
+    Admin(AdminArguments),
+    /// Import files into OpenSearch without Fluentd; safe to repeat
     Import {
         /// Files and folders
         #[arg(value_name = "FILE", required = true)]
@@ -102,29 +99,13 @@ pub enum Command {
         #[arg(long, value_name = "FILE", requires = "follow")]
         positions: Option<PathBuf>,
         #[command(flatten)]
-        kubectl: KubectlProgram,
+        cluster: ClusterOptions,
     },
     /// Print shell completions
     Completions {
         /// Shell
         shell: Shell,
     },
-}
-
-/// A search, and how to show its lines.
-#[derive(Args, Clone, Debug)]
-pub struct Search {
-    /// Files and folders to read instead of OpenSearch, also .gz and .zst; - for standard input
-    #[arg(value_name = "FILE")]
-    pub files: Vec<PathBuf>,
-    #[command(flatten)]
-    pub select: SelectOptions,
-    #[command(flatten)]
-    pub time: TimeOptions,
-    #[command(flatten)]
-    pub source: SourceOptions,
-    #[command(flatten)]
-    pub show: ShowOptions,
 }
 
 #[cfg(test)]

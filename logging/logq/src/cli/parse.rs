@@ -4,21 +4,10 @@ use std::ffi::OsString;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, error::ErrorKind, parser::ValueSource};
 
-use super::{Cli, Command, Search, views};
-use crate::config::{Config, nearest};
+use super::{Cli, LogqCommand, views};
+use crate::{config::Config, search::SearchOptions, suggestion::nearest, time::DEFAULT_SINCE};
 
 const NAME: &str = "logq";
-
-/// The default `--since` of a search in OpenSearch.
-pub const DEFAULT_SINCE: &str = "1h";
-
-/// `--since all`: no start time.
-pub const ALL: &str = "all";
-
-#[must_use]
-pub fn is_all(text: &str) -> bool {
-    text.trim() == ALL
-}
 
 /// Parses a command line. Rejects a repeated single-value option.
 ///
@@ -55,7 +44,11 @@ pub fn parse<T: Into<OsString> + Clone>(
 ///
 /// # Errors
 /// clap's error.
-pub fn parse_with_view(view: &[String], typed: &[String], config: &Config) -> Result<Search, clap::Error> {
+pub fn parse_with_view(
+    view: &[String],
+    typed: &[String],
+    config: &Config,
+) -> Result<SearchOptions, clap::Error> {
     let words = |options: &[&[String]]| -> Vec<OsString> {
         let name = OsString::from(NAME);
         let options = options.concat().into_iter().map(OsString::from);
@@ -71,7 +64,7 @@ fn try_parse(words: &[OsString], mut command: clap::Command) -> Result<Cli, clap
     let matches = command.try_get_matches_from_mut(words)?;
     let mut cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
     apply_defaults(&mut cli.search, &matches);
-    if let (Some(Command::Trace { id, search }), Some(matches)) =
+    if let (Some(LogqCommand::Trace { id, search }), Some(matches)) =
         (&mut cli.command, matches.subcommand_matches("trace"))
     {
         let select = &mut search.select;
@@ -136,7 +129,7 @@ fn suggest_command(cli: &Cli, mut command: clap::Command, config: &Config) -> Op
 }
 
 /// Configured values apply to stored lines, not to files on the command line.
-fn apply_defaults(search: &mut Search, matches: &ArgMatches) {
+fn apply_defaults(search: &mut SearchOptions, matches: &ArgMatches) {
     let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
     if !typed("since") {
         let default_since = search.time.since.take();
@@ -146,30 +139,6 @@ fn apply_defaults(search: &mut Search, matches: &ArgMatches) {
         search.select.namespace.clear();
     }
     search.show.chooses_fields = ["fields", "hide"].into_iter().find(|option| typed(option));
-}
-
-impl Search {
-    /// Adds the default start time, unless the search is already limited: by a time, a photo, a trace, the number of
-    /// last lines, or files.
-    #[must_use]
-    pub fn with_default_time(mut self) -> Self {
-        let (time, show, select) = (&mut self.time, &self.show, &self.select);
-        let has_time = time.since.is_some() || time.until.is_some() || time.around.is_some();
-        let is_unlimited = !select.photos.is_empty()
-            || !select.traces.is_empty()
-            || show.tail.is_some()
-            || show.reverse
-            || show.follow;
-        if has_time || is_unlimited || !self.files.is_empty() {
-            return self;
-        }
-        time.is_default_since = time
-            .default_since
-            .as_deref()
-            .is_some_and(|default_since| !is_all(default_since));
-        time.since.clone_from(&time.default_since);
-        self
-    }
 }
 
 #[cfg(test)]

@@ -7,23 +7,23 @@ use std::{
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{client, print_diagnostic, runtime};
+use super::{Error, client, print_diagnostic, runtime};
 use crate::{
-    admin::Admin,
+    admin::AdminArguments,
     config::Config,
     doctor::{self, DoctorOptions},
     import::{self, FollowOptions, import},
     opensearch::Client,
     render::Palette,
-    search::{RunReport, SearchError},
+    search::RunReport,
 };
 
-pub(super) fn run_admin(task: &Admin, config: &Config) -> Result<RunReport, SearchError> {
-    runtime()?.block_on(task.run(&client(config, task.kubectl())?, &mut io::stdout()))?;
+pub(super) fn run_admin(task: &AdminArguments, config: &Config) -> Result<RunReport, Error> {
+    runtime()?.block_on(task.run(&client(config, task.cluster())?, &mut io::stdout()))?;
     Ok(RunReport::success())
 }
 
-pub(super) fn run_doctor(options: &DoctorOptions, config: &Config) -> Result<RunReport, SearchError> {
+pub(super) fn run_doctor(options: &DoctorOptions, config: &Config) -> Result<RunReport, Error> {
     let report = runtime()?.block_on(doctor::run(options, config));
     let mut out = BufWriter::new(io::stdout().lock());
     match options.output {
@@ -42,7 +42,7 @@ pub(super) fn run_import(
     follow: bool,
     positions: Option<&Path>,
     client: &Client,
-) -> Result<RunReport, SearchError> {
+) -> Result<RunReport, Error> {
     let stats = runtime()?.block_on(async {
         if !follow {
             return Ok(import(client, files).await?);
@@ -59,9 +59,7 @@ pub(super) fn run_import(
             paths: files,
             positions,
         };
-        Ok::<_, SearchError>(
-            import::follow(client, &options, &mut |text| print_diagnostic(text), stop).await?,
-        )
+        Ok::<_, Error>(import::follow(client, &options, &mut |text| print_diagnostic(text), stop).await?)
     })?;
     let mut report = RunReport::success();
     report.notes.push(format!(

@@ -10,23 +10,23 @@ use nix::{
     sys::stat::{SFlag, fstat},
 };
 
-use super::{fallback_buffer::FallbackBuffer, print_diagnostic};
+use super::{Error, fallback_buffer::FallbackBuffer, print_diagnostic};
 use crate::{
-    cli::{self, Search, SelectOptions, time::Clock},
     config::Config,
     follow::{self, FollowError, StatusSink},
     pager::{self, Pager},
     query::{Query, QueryError},
-    render::{FieldSelection, OutputWidth, Palette, Renderer, Style, Waterfall},
-    search::{self, RunReport, SearchError},
-    source,
+    render::{FieldSelection, OutputFormat, OutputWidth, Palette, Renderer, Style, Waterfall},
+    search::{self, RunReport, SearchOptions, SelectOptions, ShowOptions},
+    source::{self, ChosenSource},
+    time::Clock,
 };
 
 const BUFFER_BYTES: usize = 64 * 1024;
 
-pub(super) fn run(search: Search, config: &Config) -> Result<RunReport, SearchError> {
+pub(super) fn run(search: SearchOptions, config: &Config) -> Result<RunReport, Error> {
     let SelectOptions { photos, traces, .. } = &search.select;
-    let is_named = !search.files.is_empty() || search.source.kind != cli::SourceKind::Auto;
+    let is_named = !search.files.is_empty() || !search.source.kind.is_default();
     // A search for a photo or trace often runs in a loop whose input is a list for the loop.
     let expects_no_input = !is_named && photos.is_empty() && traces.is_empty();
     let result = run_search(search, config);
@@ -51,23 +51,15 @@ fn has_piped_input() -> bool {
             .any(|events| events.contains(PollFlags::POLLIN))
 }
 
-fn run_search(search: Search, config: &Config) -> Result<RunReport, SearchError> {
+fn run_search(search: SearchOptions, config: &Config) -> Result<RunReport, Error> {
     follow::check_options(&search.show)?;
     let search = &search.with_default_time();
-    let query = build_query(search)?;
+    let query = search.query()?;
     print_option_notes(search, &query, fieldless_form(&search.show));
     if search.show.explain {
-        let source = if search.files.is_empty() {
-            Some(choose_source(search, &query, config)?)
-        } else {
-            None
-        };
-        return search::explain(
-            search,
-            &query,
-            source.as_ref().map(|chosen| &chosen.source),
-            &mut open_output(search),
-        );
+        let chosen = choose_source(search, &query, config)?;
+        let mut out = open_output(search);
+        return Ok(search::explain(search, &query, &*chosen.source, &mut out)?);
     }
     let style = Style {
         output: search.show.output,
@@ -80,53 +72,50 @@ fn run_search(search: Search, config: &Config) -> Result<RunReport, SearchError>
         let clock = Clock::system(search.show.utc);
         query
             .time_range
-            .suspicion(&search.time, &clock)
+            .suspicion(&search.time.criteria(), &clock)
             .iter()
             .for_each(|note| print_diagnostic(note));
-        let feed = if search.files.is_empty() {
-            let chosen = choose_source(search, &query, config)?;
-            // The source never changes while it is followed, so check it now.
-            let chosen = fall_back_to_pods(search, &query, &chosen).unwrap_or(chosen);
-            follow::feed_for(chosen.source, search, &query)?
-        } else {
-            source::files::feed_for(search, &query)
-        };
+        let chosen = choose_source(search, &query, config)?;
+        // The source never changes while it is followed, so check it now.
+        let chosen = fall_back_to_pods(search, &query, &chosen).unwrap_or(chosen);
+        let feed = chosen.source.into_feed(&query, search.feed_options());
+        let feed = feed.ok_or(FollowError::Both)?;
         let status_sink = StatusSink {
             report: &mut print_diagnostic,
             is_reader_gone: &follow::is_output_closed,
         };
-        return follow::run(
-            search,
-            &query,
-            feed,
-            Renderer::new(open_output(search), style),
-            status_sink,
-        );
+        let out = Renderer::new(open_output(search), style);
+        return Ok(follow::run(search, &query, feed, out, status_sink)?);
     }
-    if search.files.is_empty() {
-        // Print the notes before a pager takes over the terminal.
-        let chosen = choose_source(search, &query, config)?;
-        let mut out = FallbackBuffer::new(open_output(search));
-        let read_from = |chosen: &source::ChosenSource, out: &mut FallbackBuffer<_>| {
-            search::source::search(search, &query, chosen, Renderer::new(out, style.clone()))
-        };
-        let mut report = read_from(&chosen, &mut out);
-        if report.as_ref().is_ok_and(found_nothing)
-            && let Some(pods) = fall_back_to_pods(search, &query, &chosen)
-        {
-            out.discard();
-            report = read_from(&pods, &mut out);
-        }
-        // Also write what was found before an error.
+    // Print the notes before a pager takes over the terminal.
+    let chosen = choose_source(search, &query, config)?;
+    let mut out = FallbackBuffer::new(open_output(search));
+    if !chosen.can_fall_back {
         out.release()?;
-        out.flush()?;
-        return report;
     }
-    let out = Renderer::new(open_output(search), style);
-    search::files::search(search, &query, out)
+    let read_from = |chosen: &ChosenSource, out: &mut FallbackBuffer<_>| {
+        search::search(search, &query, chosen, Renderer::new(out, style.clone()))
+    };
+    let mut report = read_from(&chosen, &mut out);
+    if report.as_ref().is_ok_and(found_nothing)
+        && let Some(pods) = fall_back_to_pods(search, &query, &chosen)
+    {
+        out.discard();
+        report = read_from(&pods, &mut out);
+    }
+    // Also write what was found before an error.
+    out.release()?;
+    out.flush()?;
+    Ok(with_left_out(report?, &query))
 }
 
-pub(super) fn run_traces(search: Search, config: &Config) -> Result<RunReport, SearchError> {
+/// Adds notes about lines that were left out because they have no time or no level.
+fn with_left_out(mut report: RunReport, query: &Query) -> RunReport {
+    report.notes.extend(query.left_out.notes());
+    report
+}
+
+pub(super) fn run_traces(search: SearchOptions, config: &Config) -> Result<RunReport, Error> {
     if search.show.follow {
         return Err(FollowError::Waterfall.into());
     }
@@ -134,26 +123,22 @@ pub(super) fn run_traces(search: Search, config: &Config) -> Result<RunReport, S
         return Err(QueryError::NoTrace.into());
     }
     let show = &search.show;
-    let is_drawn = matches!(show.output, cli::Output::Pretty) && !show.explain;
+    let is_drawn = matches!(show.output, OutputFormat::Pretty) && !show.explain;
     if !is_drawn || show.stats || show.histogram || show.top.is_some() {
         return run(search, config);
     }
     if let Some(option) = show.limiting_option() {
         return Err(QueryError::Whole(option).into());
     }
-    let query = build_query(&search)?;
+    let query = search.query()?;
     print_option_notes(&search, &query, Some("a waterfall"));
-    let (traces, mut report) = if search.files.is_empty() {
-        let chosen = choose_source(&search, &query, config)?;
-        let (traces, report) = search::source::traces(&search, &query, &chosen)?;
-        let pods = found_nothing(&report).then(|| fall_back_to_pods(&search, &query, &chosen));
-        match pods.flatten() {
-            Some(pods) => search::source::traces(&search, &query, &pods)?,
-            None => (traces, report),
-        }
-    } else {
-        search::files::traces(&search, &query)?
-    };
+    let chosen = choose_source(&search, &query, config)?;
+    let (mut traces, mut report) = search::traces(&search, &query, &chosen)?;
+    if found_nothing(&report)
+        && let Some(pods) = fall_back_to_pods(&search, &query, &chosen)
+    {
+        (traces, report) = search::traces(&search, &query, &pods)?;
+    }
     let mut out = open_output(&search);
     let waterfall = Waterfall {
         palette: Palette::from_option(search.show.color),
@@ -167,6 +152,7 @@ pub(super) fn run_traces(search: Search, config: &Config) -> Result<RunReport, S
         waterfall.draw(entries, &mut out)?;
     }
     out.flush()?;
+    report = with_left_out(report, &query);
     let untimed = traces
         .iter()
         .flatten()
@@ -185,12 +171,8 @@ fn found_nothing(report: &RunReport) -> bool {
 }
 
 /// Switches to pods if OpenSearch never had their lines, and prints a note.
-fn fall_back_to_pods(
-    search: &Search,
-    query: &Query,
-    chosen: &source::ChosenSource,
-) -> Option<source::ChosenSource> {
-    match source::fall_back_to_pods(search, query, chosen) {
+fn fall_back_to_pods(search: &SearchOptions, query: &Query, chosen: &ChosenSource) -> Option<ChosenSource> {
+    match source::fall_back_to_pods(&search.source_request(), query, chosen) {
         Ok(pods) => {
             pods.iter()
                 .flat_map(|pods| &pods.notes)
@@ -209,7 +191,7 @@ fn fall_back_to_pods(
 
 /// Prints notes about unknown field names, and about field options that have no effect. `form`: the output form without
 /// fields.
-fn print_option_notes(search: &Search, query: &Query, form: Option<&str>) {
+fn print_option_notes(search: &SearchOptions, query: &Query, form: Option<&str>) {
     for note in search::unknown_field_notes(&search.show, query) {
         print_diagnostic(&note);
     }
@@ -219,12 +201,12 @@ fn print_option_notes(search: &Search, query: &Query, form: Option<&str>) {
 }
 
 /// The option whose output shows no fields, if any.
-fn fieldless_form(show: &cli::ShowOptions) -> Option<&'static str> {
+fn fieldless_form(show: &ShowOptions) -> Option<&'static str> {
     let forms = [
         ("--stats", show.stats),
         ("--histogram", show.histogram),
         ("--top", show.top.is_some()),
-        ("-o raw", matches!(show.output, cli::Output::Raw)),
+        ("-o raw", matches!(show.output, OutputFormat::Raw)),
     ];
     forms
         .into_iter()
@@ -232,14 +214,10 @@ fn fieldless_form(show: &cli::ShowOptions) -> Option<&'static str> {
 }
 
 /// Chooses the source, and prints its notes.
-fn choose_source(
-    search: &Search,
-    query: &Query,
-    config: &Config,
-) -> Result<source::ChosenSource, SearchError> {
-    let chosen = source::choose(search, query, &|| config.opensearch())?;
+fn choose_source(search: &SearchOptions, query: &Query, config: &Config) -> Result<ChosenSource, Error> {
+    let chosen = source::choose(&search.source_request(), query, config)?;
     // A script knows its source.
-    let for_people = matches!(search.show.output, cli::Output::Pretty) || io::stdout().is_terminal();
+    let for_people = matches!(search.show.output, OutputFormat::Pretty) || io::stdout().is_terminal();
     for note in chosen
         .connection_note
         .iter()
@@ -251,19 +229,13 @@ fn choose_source(
     Ok(chosen)
 }
 
-fn build_query(search: &Search) -> Result<Query, SearchError> {
-    let clock = Clock::system(search.show.utc);
-    Ok(Query::from_options(&search.select, &search.time, &clock)?)
-}
-
 /// Standard output or a pager.
-fn open_output(search: &Search) -> BufWriter<pager::Output> {
+fn open_output(search: &SearchOptions) -> BufWriter<pager::PagedStdout> {
     let show = &search.show;
     let pager = if show.no_pager { &Pager::Never } else { &show.pager };
     // Show lines of a pipe as they arrive.
-    let piped = search.files.iter().any(|file| file.as_os_str() == "-");
-    let for_people = matches!(show.output, cli::Output::Pretty) && !piped && !show.follow;
-    let (out, note) = pager::Output::new(pager, io::stdout().is_terminal(), for_people);
+    let for_people = matches!(show.output, OutputFormat::Pretty) && !search.reads_pipe() && !show.follow;
+    let (out, note) = pager::PagedStdout::new(pager, io::stdout().is_terminal(), for_people);
     if let Some(note) = note {
         print_diagnostic(&note);
     }

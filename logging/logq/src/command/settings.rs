@@ -8,13 +8,14 @@ use std::{
 use clap::CommandFactory;
 use clap_complete::Shell;
 
+use super::Error;
 use crate::{
     cli::{self, Cli},
     config::{self, Config},
-    search::{RunReport, SearchError},
+    search::RunReport,
 };
 
-pub(super) fn show_config(config: &Config) -> Result<RunReport, SearchError> {
+pub(super) fn show_config(config: &Config) -> Result<RunReport, Error> {
     let mut out = BufWriter::new(io::stdout().lock());
     config::show(config, &Cli::command(), &mut out)?;
     out.flush()?;
@@ -24,14 +25,14 @@ pub(super) fn show_config(config: &Config) -> Result<RunReport, SearchError> {
     })
 }
 
-pub(super) fn print_completions(shell: Shell) -> Result<RunReport, SearchError> {
+pub(super) fn print_completions(shell: Shell) -> Result<RunReport, Error> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "logq", &mut script);
     io::stdout().write_all(&script)?;
     Ok(RunReport::success())
 }
 
-pub(super) fn list_views(config: &Config) -> Result<RunReport, SearchError> {
+pub(super) fn list_views(config: &Config) -> Result<RunReport, Error> {
     let mut out = BufWriter::new(io::stdout().lock());
     let views = cli::views(config);
     let width = views.iter().map(|view| view.name.len()).max().unwrap_or(0);

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use super::{
     Config, SettingSource,
-    file::{ConfigFile, Value},
+    file::{ConfigFile, ConfigValue},
     options,
 };
-use crate::opensearch::{Settings, SettingsError, VARIABLES};
+use crate::opensearch::{OpenSearchSettings, OpenSearchSettingsError, VARIABLES};
 
 /// The table in the file.
 pub const TABLE: &str = "opensearch";
@@ -50,14 +50,14 @@ impl Config {
     ///
     /// # Errors
     /// All errors, with their locations in the file.
-    pub fn opensearch(&self) -> Result<Settings, SettingsError> {
+    pub fn opensearch(&self) -> Result<OpenSearchSettings, OpenSearchSettingsError> {
         let lookup = |variable: &str| {
             let key = variable.strip_prefix(PREFIX)?;
             self.connection(&format!("{TABLE}.{}", key.to_ascii_lowercase()))
                 .map(|(value, _)| value)
         };
-        Settings::read(&lookup).map_err(|SettingsError(errors)| {
-            SettingsError(errors.into_iter().map(|text| self.with_file_keys(text)).collect())
+        OpenSearchSettings::read(&lookup).map_err(|OpenSearchSettingsError(errors)| {
+            OpenSearchSettingsError(errors.into_iter().map(|text| self.with_file_keys(text)).collect())
         })
     }
 
@@ -70,7 +70,7 @@ impl Config {
         }
         let file = self.file.as_ref()?;
         let entry = file.entry(key)?;
-        let Value::Text(text) = &entry.value else {
+        let ConfigValue::Text(text) = &entry.value else {
             return None;
         };
         if self.find_overriding_variable(file, key).is_some() {
@@ -107,7 +107,7 @@ impl Config {
         }
         if let Some(variable) = set(URL) {
             let file_url = file.get(URL);
-            let named = self.environment(&variable).map(Value::Text);
+            let named = self.environment(&variable).map(ConfigValue::Text);
             if file_url != named.as_ref() {
                 return Some(variable);
             }
@@ -160,18 +160,15 @@ impl Config {
 mod tests {
     use std::collections::HashMap;
 
-    use clap::CommandFactory;
-
     use super::*;
-    use crate::{cli::Cli, config::options::ConfigurableOptions};
+    use crate::config::options::ConfigurableOptions;
 
     fn config(file: &str, variables: &[(&str, &str)]) -> Config {
-        let command = Cli::command();
         let file = ConfigFile::parse(
             Path::new("/etc/logq/c.toml"),
             file,
             0o600,
-            &ConfigurableOptions::from_command(&command),
+            &ConfigurableOptions::from_command(&clap::Command::new("logq")),
         );
         let file = file.unwrap_or_else(|errors| panic!("{errors:?}"));
         let variables: HashMap<String, String> = variables
@@ -242,7 +239,7 @@ mod tests {
     #[test]
     fn errors_name_their_location() {
         let config = config("[opensearch]\nurl = \"nowhere\"\nclient_cert = \"c\"\n", &[]);
-        let SettingsError(errors) = config.opensearch().unwrap_err();
+        let OpenSearchSettingsError(errors) = config.opensearch().unwrap_err();
         assert_eq!(
             errors,
             [

@@ -13,36 +13,36 @@ use toml::{
 };
 
 use super::{
-    FileLocation, connection,
+    connection,
     options::{self, ConfigurableOptions, ValueKind},
-    suggestion::suggestion,
 };
-use crate::cli::{
-    View, is_all, is_shipped,
-    time::{Clock, Edge},
+use crate::{
+    suggestion::suggestion,
+    time::{Clock, Edge, is_all},
+    view::{FileLocation, View, is_built_in},
 };
 
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 #[derive(Clone, PartialEq, Eq)]
-pub enum Value {
+pub enum ConfigValue {
     Bool(bool),
     /// A text or a number.
     Text(String),
     List(Vec<String>),
 }
 
-pub struct Entry {
+pub struct ConfigEntry {
     /// For example `opensearch.url`.
     pub key: String,
-    pub value: Value,
+    pub value: ConfigValue,
     pub location: FileLocation,
 }
 
 /// The parsed file.
 pub struct ConfigFile {
     pub path: PathBuf,
-    pub entries: Vec<Entry>,
+    pub entries: Vec<ConfigEntry>,
     pub views: Vec<View>,
     /// Invalid views: name and error.
     pub bad_views: Vec<(String, String)>,
@@ -138,11 +138,11 @@ impl ConfigFile {
         Err(parser.errors.into_iter().map(|(_, text)| text).collect())
     }
 
-    pub fn get(&self, key: &str) -> Option<&Value> {
+    pub fn get(&self, key: &str) -> Option<&ConfigValue> {
         self.entry(key).map(|entry| &entry.value)
     }
 
-    pub fn entry(&self, key: &str) -> Option<&Entry> {
+    pub fn entry(&self, key: &str) -> Option<&ConfigEntry> {
         self.entries.iter().find(|entry| entry.key == key)
     }
 }
@@ -214,19 +214,26 @@ impl FileParser<'_> {
         }
     }
 
-    fn convert(&mut self, name: &str, value: &Spanned<DeValue<'_>>, value_kind: ValueKind) -> Option<Value> {
+    fn convert(
+        &mut self,
+        name: &str,
+        value: &Spanned<DeValue<'_>>,
+        value_kind: ValueKind,
+    ) -> Option<ConfigValue> {
         let found = value.get_ref();
         let text = |value: &DeValue<'_>| value.as_str().map(str::to_owned);
         let typed = match (value_kind, found) {
-            (ValueKind::Bool, DeValue::Boolean(value)) => Some(Value::Bool(*value)),
+            (ValueKind::Bool, DeValue::Boolean(value)) => Some(ConfigValue::Bool(*value)),
             (ValueKind::List, DeValue::Array(values)) => values
                 .iter()
                 .map(|value| text(value.get_ref()))
                 .collect::<Option<_>>()
-                .map(Value::List),
-            (ValueKind::List, value) => text(value).map(|text| Value::List(vec![text])),
-            (ValueKind::Number, DeValue::Integer(number)) => Some(Value::Text(number.as_str().to_owned())),
-            (ValueKind::Text | ValueKind::Number, value) => text(value).map(Value::Text),
+                .map(ConfigValue::List),
+            (ValueKind::List, value) => text(value).map(|text| ConfigValue::List(vec![text])),
+            (ValueKind::Number, DeValue::Integer(number)) => {
+                Some(ConfigValue::Text(number.as_str().to_owned()))
+            }
+            (ValueKind::Text | ValueKind::Number, value) => text(value).map(ConfigValue::Text),
             _ => None,
         };
         if typed.is_none() {
@@ -242,9 +249,9 @@ impl FileParser<'_> {
         typed
     }
 
-    fn add_entry(&mut self, key: String, value: Value, at: usize) {
+    fn add_entry(&mut self, key: String, value: ConfigValue, at: usize) {
         let location = self.location(at);
-        self.file.entries.push(Entry { key, value, location });
+        self.file.entries.push(ConfigEntry { key, value, location });
     }
 
     fn connection(&mut self, table: &DeTable<'_>) {
@@ -306,7 +313,7 @@ impl FileParser<'_> {
             let what = format!("invalid view name {name:?}: use letters, digits, - and _");
             return self.add_error(at, &what);
         }
-        if is_shipped(name) {
+        if is_built_in(name) {
             let what = format!("{name} is a built-in view: choose another name");
             return self.add_error(at, &what);
         }
@@ -315,7 +322,7 @@ impl FileParser<'_> {
             let full = format!("views.{name}.{}", key.get_ref());
             match key.get_ref().as_ref() {
                 "about" => {
-                    if let Some(Value::Text(text)) = self.convert(&full, value, ValueKind::Text) {
+                    if let Some(ConfigValue::Text(text)) = self.convert(&full, value, ValueKind::Text) {
                         about = text;
                     }
                 }
@@ -342,7 +349,7 @@ impl FileParser<'_> {
             options,
             location: Some(self.location(at)),
         };
-        match view.check() {
+        match view.check(&self.options.command) {
             Ok(()) => self.file.views.push(view),
             Err(why) => self.add_error(at, &format!("views.{name}: {why}")),
         }
@@ -357,8 +364,8 @@ impl FileParser<'_> {
             return words;
         }
         match self.convert(name, value, ValueKind::List)? {
-            Value::List(words) => Some(words),
-            Value::Bool(_) | Value::Text(_) => None,
+            ConfigValue::List(words) => Some(words),
+            ConfigValue::Bool(_) | ConfigValue::Text(_) => None,
         }
     }
 }

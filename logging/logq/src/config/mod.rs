@@ -9,7 +9,6 @@ mod connection;
 mod file;
 mod options;
 mod show;
-mod suggestion;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -17,10 +16,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(crate) use self::suggestion::nearest;
 use self::{file::ConfigFile, options::ConfigurableOptions};
-pub use self::{file::Value, show::show};
-use crate::{cli::View, opensearch::Lookup};
+pub use self::{file::ConfigValue, show::show};
+use crate::{
+    opensearch::Lookup,
+    view::{FileLocation, View},
+};
 
 /// Path of the file, unless `--config` is given.
 pub const VARIABLE: &str = "LOGQ_CONFIG";
@@ -29,20 +30,6 @@ pub const VARIABLE: &str = "LOGQ_CONFIG";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct ConfigError(pub Vec<String>);
-
-/// A line in the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileLocation {
-    pub path: PathBuf,
-    /// Line number, from 1.
-    pub line: usize,
-}
-
-impl fmt::Display for FileLocation {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}", self.path.display(), self.line)
-    }
-}
 
 /// Where the value of a setting comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,13 +2,15 @@
 
 use clap::{Arg, ArgAction, Command, error::ContextKind};
 
-use super::file::{ConfigFile, Value};
+use super::file::{ConfigFile, ConfigValue};
 use crate::opensearch::Lookup;
 
 const PREFIX: &str = "LOGQ_";
 
 /// All options and subcommand options with a variable.
 pub struct ConfigurableOptions {
+    /// The whole command line.
+    pub command: Command,
     arguments: Vec<(String, Arg)>,
 }
 
@@ -38,7 +40,10 @@ impl ConfigurableOptions {
     pub fn from_command(command: &Command) -> Self {
         let mut arguments = Vec::new();
         collect(command, &mut arguments);
-        Self { arguments }
+        Self {
+            command: command.clone(),
+            arguments,
+        }
     }
 
     /// The keys in help order.
@@ -144,10 +149,10 @@ pub fn with_defaults(command: Command, file: &ConfigFile) -> Command {
 }
 
 /// The values as typed on the command line.
-pub fn texts(value: &Value) -> Vec<String> {
+pub fn texts(value: &ConfigValue) -> Vec<String> {
     match value {
-        Value::Bool(value) => vec![value.to_string()],
-        Value::Text(text) => vec![text.clone()],
-        Value::List(texts) => texts.clone(),
+        ConfigValue::Bool(value) => vec![value.to_string()],
+        ConfigValue::Text(text) => vec![text.clone()],
+        ConfigValue::List(texts) => texts.clone(),
     }
 }

@@ -86,7 +86,7 @@ fn option(config: &Config, options: &ConfigurableOptions, key: &str) -> (String,
         .map(|value| value.to_string_lossy().into_owned())
         .collect();
     let value = match (default.is_empty(), key) {
-        (true, "since") => crate::cli::DEFAULT_SINCE.to_owned(),
+        (true, "since") => crate::time::DEFAULT_SINCE.to_owned(),
         (true, _) => "-".to_owned(),
         (false, _) => default.join(","),
     };

@@ -6,8 +6,8 @@ use clap::{Args, ValueEnum};
 
 use crate::{
     admin::{Age, RetentionPolicy},
-    cli::Colour,
-    source::kubectl::KubectlProgram,
+    kubernetes::ClusterOptions,
+    render::Colour,
 };
 
 /// Check the log pipeline and say how to repair it; changes nothing
@@ -34,7 +34,7 @@ pub struct DoctorOptions {
     #[command(flatten)]
     pub policy: RetentionPolicy,
     #[command(flatten)]
-    pub kubectl: KubectlProgram,
+    pub cluster: ClusterOptions,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

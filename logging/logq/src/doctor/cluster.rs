@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{finding::Finding, format::format_seconds};
 use crate::{
     admin::{self, Size},
-    opensearch::{Client, Error, Method, Result, Settings},
+    opensearch::{Client, Error, OpenSearchSettings, Result},
 };
 
 /// Maximum difference between two clocks that counts as equal.
@@ -19,9 +19,7 @@ const CLOCK: &str = "clock of OpenSearch";
 const IDENTITY: &str = "identity";
 
 pub async fn health(client: &Client) -> Result<Finding> {
-    let answer = client
-        .ask("report its health", Method::Get, "/_cluster/health", &[], None)
-        .await?;
+    let answer = client.get("report its health", "/_cluster/health", &[]).await?;
     Ok(judge_health(&answer))
 }
 
@@ -87,13 +85,7 @@ pub async fn disks(client: &Client) -> Result<Finding> {
     };
     let query = [("filter_path", "nodes.*.name,nodes.*.fs.total")];
     let answer = client
-        .ask(
-            "report the use of its disks",
-            Method::Get,
-            "/_nodes/stats/fs",
-            &query,
-            None,
-        )
+        .get("report the use of its disks", "/_nodes/stats/fs", &query)
         .await?;
     Ok(judge_disks(&answer, watermarks))
 }
@@ -106,13 +98,7 @@ async fn watermarks(client: &Client) -> Result<DiskWatermarks> {
         ("filter_path", "*.*routing*allocation*disk*"),
     ];
     let answer = client
-        .ask(
-            "report its disk watermarks",
-            Method::Get,
-            "/_cluster/settings",
-            &query,
-            None,
-        )
+        .get("report its disk watermarks", "/_cluster/settings", &query)
         .await?;
     Ok(read_watermarks(&answer))
 }
@@ -220,10 +206,10 @@ fn judge_clock(ahead: f64) -> Finding {
 }
 
 /// The user and its permissions.
-pub async fn identity(client: &Client, settings: &Settings) -> Result<Finding> {
+pub async fn identity(client: &Client, settings: &OpenSearchSettings) -> Result<Finding> {
     let what = "report the user";
     let path = "/_plugins/_security/authinfo";
-    match client.ask(what, Method::Get, path, &[], None).await {
+    match client.get(what, path, &[]).await {
         Ok(answer) => Ok(judge_identity(&answer)),
         // Without the plugin, this path does not exist.
         Err(error) if matches!(error.rejection_status(), Some(400 | 404)) => {
@@ -233,7 +219,7 @@ pub async fn identity(client: &Client, settings: &Settings) -> Result<Finding> {
     }
 }
 
-fn judge_without_security(settings: &Settings) -> Finding {
+fn judge_without_security(settings: &OpenSearchSettings) -> Finding {
     let detail = "OpenSearch runs without its security plugin: every client has all rights";
     if settings.is_local() {
         Finding::ok(IDENTITY, format!("{detail}; it runs on this machine"))
@@ -374,7 +360,8 @@ mod tests {
             ("http://logs.example:9200", CheckStatus::Warn),
             ("kubernetes://irmgard/opensearch", CheckStatus::Ok),
         ] {
-            let settings = Settings::read(&|name| (name == "LOGQ_OPENSEARCH_URL").then(|| url.to_owned()));
+            let settings =
+                OpenSearchSettings::read(&|name| (name == "LOGQ_OPENSEARCH_URL").then(|| url.to_owned()));
             assert_eq!(judge_without_security(&settings.unwrap()).status, state, "{url}");
         }
     }

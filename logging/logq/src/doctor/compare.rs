@@ -6,19 +6,20 @@ use std::{
     time::Duration,
 };
 
-use line::{Document, Time};
+use log_normalizer::{Document, Time};
 use schema::{component, field, tag};
 use serde_json::{Value, json};
 
 use super::arrival::{ComponentKey, MissingLines, TOO_LATE_SECONDS, WrittenStats};
 use crate::{
+    entry::Entry,
     filter::{Comparison, Filter, Literal},
+    kubernetes::ClusterOptions,
     opensearch::{Client, Method, Result},
     source::{
-        Entry,
         files::{self, FileError},
-        kubectl::{self, KubectlProgram, KubectlSource, Scope},
         opensearch::streams,
+        pods::{self, PodScope, PodsSource},
     },
 };
 
@@ -92,10 +93,10 @@ impl CompareWindow {
 impl WrittenLines {
     /// Reads the pods of a cluster.
     pub fn from_pods(
-        program: KubectlProgram,
+        cluster: ClusterOptions,
         window: CompareWindow,
-    ) -> std::result::Result<Self, kubectl::Error> {
-        let pods = KubectlSource::new(program, Scope::default())?;
+    ) -> std::result::Result<Self, pods::Error> {
+        let pods = PodsSource::new(cluster, PodScope::default())?;
         let read = pods.read_by_container(
             &window.filter(),
             MAX_LINES_PER_POD,
@@ -234,7 +235,7 @@ fn pod(document: &Document) -> String {
 }
 
 /// Whether the id does not depend on how the line is read, which is true for JSON. Text lines join to other stack
-/// traces if a file starts inside one, or if `kubectl logs` mixes both streams.
+/// traces if a file starts inside one, or if the API mixes both streams.
 fn has_stable_id(entry: &Entry) -> bool {
     let raw = entry.raw.as_deref().unwrap_or_default();
     raw.first() == Some(&b'{') && !entry.document.has_tag(tag::UNPARSED_JSON)

@@ -21,7 +21,7 @@ const DEAD_LETTERS: &str = "fluentd_dead_letters_total";
 const OUTPUT: &str = "fluentd_output_status_";
 
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Output {
+struct OutputMetrics {
     /// Bytes in the buffer.
     waiting: f64,
     /// Free buffer space, percent.
@@ -33,12 +33,12 @@ struct Output {
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Metrics {
+pub struct FluentdMetrics {
     dead_letters: f64,
-    outputs: BTreeMap<String, Output>,
+    outputs: BTreeMap<String, OutputMetrics>,
 }
 
-impl Metrics {
+impl FluentdMetrics {
     /// Parses metrics in Prometheus format.
     ///
     /// # Errors
@@ -103,7 +103,7 @@ impl Metrics {
     }
 }
 
-fn buffer(name: String, output: &Output) -> Finding {
+fn buffer(name: String, output: &OutputMetrics) -> Finding {
     const WHAT: &str = "buffer of Fluentd";
     let free = output.free.unwrap_or(100.0);
     let waiting = Size(output.waiting.max(0.0) as u64);
@@ -131,7 +131,7 @@ fn buffer(name: String, output: &Output) -> Finding {
 
 /// Fetches and judges the metrics at a URL.
 pub async fn check(url: &str) -> Vec<Finding> {
-    match metrics(url).await.and_then(|text| Metrics::read(&text)) {
+    match metrics(url).await.and_then(|text| FluentdMetrics::read(&text)) {
         Ok(metrics) => metrics.judge(url),
         Err(why) => vec![Finding::fail(
             "Fluentd",
@@ -182,7 +182,7 @@ fluentd_output_status_retry_wait{plugin_id="object:654",type="null"} 0.0
 "#;
 
     fn found(text: &str) -> Vec<(CheckStatus, String, String)> {
-        let findings = Metrics::read(text).unwrap().judge("node-1");
+        let findings = FluentdMetrics::read(text).unwrap().judge("node-1");
         findings
             .into_iter()
             .map(|finding| (finding.status, finding.what, finding.detail))
@@ -236,7 +236,7 @@ fluentd_output_status_retry_wait{plugin_id="object:654",type="null"} 0.0
     #[test]
     fn missing_metrics_are_reported() {
         for text in ["", "<html>", "up 1\n"] {
-            assert!(Metrics::read(text).is_err(), "{text}");
+            assert!(FluentdMetrics::read(text).is_err(), "{text}");
         }
     }
 }

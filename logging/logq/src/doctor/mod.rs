@@ -22,7 +22,7 @@ use std::{
 use self::{
     arrival::{ComponentKey, WrittenStats},
     compare::{CompareWindow, WrittenLines},
-    pods::{Kubectl, Pod},
+    pods::PodSummary,
 };
 pub use self::{
     cli::{DoctorOptions, ReportFormat},
@@ -34,13 +34,15 @@ use tokio::task::spawn_blocking;
 use crate::{
     admin,
     config::Config,
-    forward::ForwardError,
-    opensearch::{Client, Error, Settings},
+    kubernetes::{self, Cluster, ForwardError},
+    opensearch::{Client, Error, OpenSearchSettings},
 };
 
 const OPENSEARCH: &str = "OpenSearch";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+const LIST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Pause between two runs of --wait.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(2);
@@ -78,11 +80,11 @@ async fn run_checks(options: &DoctorOptions, config: &Config) -> DoctorReport {
         report.findings.extend(fluentd::check(url).await);
     }
     match &cluster {
-        Ok((kubectl, (pods, skipped))) => {
+        Ok((cluster, (pods, skipped))) => {
             report.findings.push(pods::judge_list(pods.len(), *skipped));
             report.findings.push(pods::check_fluentd_nodes(pods));
             if options.fluentd.is_empty() {
-                report.findings.extend(pods::check_fluentds(kubectl, pods).await);
+                report.findings.extend(pods::check_fluentds(cluster, pods).await);
             }
         }
         Err(why) => {
@@ -103,29 +105,26 @@ async fn run_checks(options: &DoctorOptions, config: &Config) -> DoctorReport {
     report
 }
 
-async fn cluster_pods(options: &DoctorOptions) -> Result<(Kubectl, (Vec<Pod>, usize)), String> {
-    let kubectl = Kubectl(options.kubectl.clone());
-    let json = kubectl
-        .run(&[
-            "get",
-            "pods",
-            "--all-namespaces",
-            "--output=json",
-            "--request-timeout=15s",
-        ])
-        .await?;
-    let pods = pods::read(&json)?;
-    Ok((kubectl, pods))
+async fn cluster_pods(options: &DoctorOptions) -> Result<(Cluster, (Vec<PodSummary>, usize)), String> {
+    let list = async {
+        let cluster = Cluster::connect(&options.cluster).await?;
+        let pages = cluster.list_pods(None, None).await?;
+        Ok::<_, kubernetes::Error>((cluster, pages))
+    };
+    let listed = tokio::time::timeout(LIST_TIMEOUT, list).await;
+    let listed = listed.unwrap_or(Err(kubernetes::Error::Timeout(LIST_TIMEOUT)));
+    let (cluster, pages) = listed.map_err(|error| error.to_string())?;
+    Ok((cluster, pods::read(&pages)?))
 }
 
-fn settings(options: &DoctorOptions, config: &Config) -> Result<(Settings, Finding), Finding> {
+fn settings(options: &DoctorOptions, config: &Config) -> Result<(OpenSearchSettings, Finding), Finding> {
     const WHAT: &str = "settings";
     let remedy = "`logq config` shows all settings and their origin";
     let fail = |detail: String| Finding::fail(WHAT, detail.replace('\n', "; "), remedy);
     let settings = config
         .opensearch()
         .map_err(|errors| fail(errors.to_string()))?
-        .with_kubectl(&options.kubectl);
+        .with_cluster(&options.cluster);
     let file = config
         .path()
         .map_or_else(|| "no file".to_owned(), |path| path.display().to_string());
@@ -136,13 +135,13 @@ fn settings(options: &DoctorOptions, config: &Config) -> Result<(Settings, Findi
 /// A connected OpenSearch.
 struct ConnectedOpenSearch {
     client: Client,
-    settings: Settings,
+    settings: OpenSearchSettings,
     version: String,
     took: Duration,
 }
 
 /// Connects as a search does: to the configured URL, or this machine, then the cluster.
-async fn connect(settings: &Settings) -> Result<ConnectedOpenSearch, Error> {
+async fn connect(settings: &OpenSearchSettings) -> Result<ConnectedOpenSearch, Error> {
     match say_hello(settings).await {
         Err(error) if error.is_unreachable() => match settings.in_cluster() {
             Some(settings) => say_hello(&settings)
@@ -150,7 +149,7 @@ async fn connect(settings: &Settings) -> Result<ConnectedOpenSearch, Error> {
                 .map_err(|cluster_error| match cluster_error {
                     // Without a cluster, or an OpenSearch in it, report the local error.
                     Error::Forward {
-                        error: ForwardError::Kubectl(_) | ForwardError::NoService { .. },
+                        error: ForwardError::Cluster(_) | ForwardError::NoService { .. },
                         ..
                     } => error,
                     cluster_error => cluster_error,
@@ -161,7 +160,7 @@ async fn connect(settings: &Settings) -> Result<ConnectedOpenSearch, Error> {
     }
 }
 
-async fn say_hello(settings: &Settings) -> Result<ConnectedOpenSearch, Error> {
+async fn say_hello(settings: &OpenSearchSettings) -> Result<ConnectedOpenSearch, Error> {
     let client = Client::new(settings)?;
     // Exclude the port-forward from the response time.
     client.connect().await?;
@@ -178,7 +177,7 @@ async fn say_hello(settings: &Settings) -> Result<ConnectedOpenSearch, Error> {
 async fn check_opensearch(
     options: &DoctorOptions,
     connected: ConnectedOpenSearch,
-    pods: Option<&[Pod]>,
+    pods: Option<&[PodSummary]>,
     report: &mut DoctorReport,
 ) {
     let ConnectedOpenSearch {
@@ -221,7 +220,7 @@ async fn check_opensearch(
         Err(error) => found.push(admin_error("retention", &error)),
     }
     let written = compare_written_lines(options, pods, &client, now, found).await;
-    match arrival::fetch(&client, now).await {
+    match arrival::fetch(&client).await {
         Ok(arrivals) => {
             found.extend(arrival::judge(&arrivals, written.as_ref(), now));
             found.push(arrival::clocks(&arrivals));
@@ -234,7 +233,7 @@ async fn check_opensearch(
 /// Compares the lines of files or pods with OpenSearch; None without either.
 async fn compare_written_lines(
     options: &DoctorOptions,
-    pods: Option<&[Pod]>,
+    pods: Option<&[PodSummary]>,
     client: &Client,
     now: f64,
     found: &mut Vec<Finding>,
@@ -257,8 +256,8 @@ async fn compare_written_lines(
             .map_err(|why| Finding::fail(WHAT, why, FILES))
     } else {
         pods?;
-        let program = options.kubectl.clone();
-        let read = spawn_blocking(move || WrittenLines::from_pods(program, window)).await;
+        let cluster = options.cluster.clone();
+        let read = spawn_blocking(move || WrittenLines::from_pods(cluster, window)).await;
         read.map_err(|error| error.to_string())
             .and_then(|read| read.map_err(|error| error.to_string()))
             .map_err(|why| Finding::warn(WHAT, why, "grant get and list on pods, and get on pods/log"))

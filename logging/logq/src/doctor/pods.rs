@@ -1,39 +1,24 @@
 //! Checks the pods of the cluster and their Fluentds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use schema::{component, label};
 use serde_json::Value;
-use tokio::task::spawn_blocking;
 
-use super::{arrival, finding::Finding, fluentd::Metrics};
-use crate::source::kubectl::KubectlProgram;
+use super::{arrival, finding::Finding, fluentd::FluentdMetrics};
+use crate::kubernetes::Cluster;
 
 const METRICS_PORT: u16 = 24_231;
 
+const METRICS_TIMEOUT: Duration = Duration::from_secs(15);
+
 const FLUENTD: &str = "Fluentd on each node";
 
-#[derive(Clone, Debug)]
-pub struct Kubectl(pub KubectlProgram);
-
-impl Kubectl {
-    /// Runs kubectl and returns its output.
-    ///
-    /// # Errors
-    /// kubectl's message.
-    pub async fn run(&self, arguments: &[&str]) -> Result<Vec<u8>, String> {
-        let program = self.0.clone();
-        let arguments = program.with_cluster_arguments(arguments.iter().map(|&argument| argument.to_owned()));
-        let output = spawn_blocking(move || program.run_to_end(&arguments));
-        match output.await {
-            Ok(answer) => answer.map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pod {
+pub struct PodSummary {
     namespace: String,
     name: String,
     component: String,
@@ -41,7 +26,7 @@ pub struct Pod {
     phase: String,
 }
 
-impl Pod {
+impl PodSummary {
     fn full_name(&self) -> String {
         format!("{}/{}", self.namespace, self.name)
     }
@@ -58,13 +43,18 @@ impl Pod {
     }
 }
 
-/// Parses the output of `kubectl get pods -o json`. Also returns the number of skipped items.
-pub fn read(json: &[u8]) -> Result<(Vec<Pod>, usize), String> {
-    let list: Value = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-    let items = list.get("items").and_then(Value::as_array);
-    let items = items.ok_or("it has no items")?;
-    let pods: Vec<Pod> = items.iter().filter_map(pod).collect();
-    let skipped = items.len() - pods.len();
+/// Parses the pages of a list of pods. Also returns the number of skipped items.
+pub fn read(pages: &[Vec<u8>]) -> Result<(Vec<PodSummary>, usize), String> {
+    let mut pods = Vec::new();
+    let mut skipped = 0;
+    for page in pages {
+        let list: Value = serde_json::from_slice(page).map_err(|error| error.to_string())?;
+        let items = list.get("items").and_then(Value::as_array);
+        let items = items.ok_or("the list of pods has no items")?;
+        let before = pods.len();
+        pods.extend(items.iter().filter_map(pod));
+        skipped += before + items.len() - pods.len();
+    }
     Ok((pods, skipped))
 }
 
@@ -80,13 +70,13 @@ pub fn judge_list(pods: usize, skipped: usize) -> Finding {
     )
 }
 
-fn pod(item: &Value) -> Option<Pod> {
+fn pod(item: &Value) -> Option<PodSummary> {
     let text = |path: &str| item.pointer(path).and_then(Value::as_str).map(str::to_owned);
     let labels = item.pointer("/metadata/labels");
     let component = label::COMPONENT_NAMES
         .iter()
         .find_map(|name| labels?.get(name)?.as_str().filter(|name| !name.is_empty()));
-    Some(Pod {
+    Some(PodSummary {
         namespace: text("/metadata/namespace")?,
         name: text("/metadata/name")?,
         component: component
@@ -98,7 +88,7 @@ fn pod(item: &Value) -> Option<Pod> {
 }
 
 /// Number of running pods by component. Omits Fluentd, whose own lines are not shipped.
-pub fn count_running(pods: &[Pod]) -> BTreeMap<arrival::ComponentKey, usize> {
+pub fn count_running(pods: &[PodSummary]) -> BTreeMap<arrival::ComponentKey, usize> {
     let mut running = BTreeMap::new();
     let ours = pods.iter().filter(|pod| {
         pod.component != component::FLUENTD && component::ALL.contains(&pod.component.as_str())
@@ -110,8 +100,8 @@ pub fn count_running(pods: &[Pod]) -> BTreeMap<arrival::ComponentKey, usize> {
 }
 
 /// Checks that every node with pods runs a Fluentd.
-pub fn check_fluentd_nodes(pods: &[Pod]) -> Finding {
-    let fluentds: Vec<&Pod> = pods
+pub fn check_fluentd_nodes(pods: &[PodSummary]) -> Finding {
+    let fluentds: Vec<&PodSummary> = pods
         .iter()
         .filter(|pod| pod.component == component::FLUENTD)
         .collect();
@@ -149,7 +139,7 @@ pub fn check_fluentd_nodes(pods: &[Pod]) -> Finding {
 }
 
 /// Fetches and judges the metrics of each Fluentd.
-pub async fn check_fluentds(kubectl: &Kubectl, pods: &[Pod]) -> Vec<Finding> {
+pub async fn check_fluentds(cluster: &Cluster, pods: &[PodSummary]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for pod in pods
         .iter()
@@ -160,8 +150,11 @@ pub async fn check_fluentds(kubectl: &Kubectl, pods: &[Pod]) -> Vec<Finding> {
             pod.namespace, pod.name
         );
         let name = pod.full_name();
-        let text = kubectl.run(&["get", "--raw", &path]).await;
-        match text.and_then(|bytes| Metrics::read(&String::from_utf8_lossy(&bytes))) {
+        let text = cluster
+            .get(&path, METRICS_TIMEOUT)
+            .await
+            .map_err(|error| error.to_string());
+        match text.and_then(|bytes| FluentdMetrics::read(&String::from_utf8_lossy(&bytes))) {
             Ok(metrics) => findings.extend(metrics.judge(&name)),
             Err(why) => findings.push(Finding::warn(
                 "Fluentd",
@@ -180,7 +173,7 @@ mod tests {
     use super::*;
     use crate::doctor::finding::CheckStatus;
 
-    fn list(pods: &[(&str, &str, &str, &str)]) -> Vec<Pod> {
+    fn list(pods: &[(&str, &str, &str, &str)]) -> Vec<PodSummary> {
         let items: Vec<Value> = pods
             .iter()
             .map(|(name, component, node, phase)| {
@@ -191,8 +184,8 @@ mod tests {
                 })
             })
             .collect();
-        let read = read(json!({ "items": items }).to_string().as_bytes());
-        read.unwrap().0
+        let page = json!({ "items": items }).to_string().into_bytes();
+        read(&[page]).unwrap().0
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{cmp::Ordering, fmt};
 
-use line::Time;
+use log_normalizer::Time;
 use serde_json::Number;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Applies a filter to a line.
 
-use line::{Document, Scalar, Tidy};
-use schema::{FIELDS, Kind, field, level};
+use log_normalizer::{Document, Record, json};
+use schema::{FIELDS, FieldKind, field, level};
 use serde_json::Value;
 
 use super::{FieldValue, Filter, Literal};
@@ -33,17 +33,27 @@ fn field_value(value: &Value) -> Option<FieldValue<'_>> {
     })
 }
 
-impl Fields for Tidy<'_> {
+impl Fields for Record<'_> {
     fn any(&self, field: &str, holds: &mut dyn FnMut(FieldValue<'_>) -> bool) -> bool {
         if field == field::TIMESTAMP {
-            return holds(FieldValue::Text(&self.time().to_string()));
+            let time = self.time().map(|time| time.to_string());
+            return time.is_some_and(|time| holds(FieldValue::Text(&time)));
         }
         match self.get(field) {
-            Some(Scalar::Text(text)) => holds(FieldValue::Text(text)),
-            Some(Scalar::Number(number)) => holds(FieldValue::Number(number)),
-            Some(Scalar::Bool(value)) => holds(FieldValue::Bool(*value)),
-            None => self.has_object(field) && holds(FieldValue::Nested),
+            None => false,
+            Some(json::Value::Array(values)) => values.iter().any(|value| holds_for(*value, holds)),
+            Some(value) => holds_for(value, holds),
         }
+    }
+}
+
+fn holds_for(value: json::Value<'_>, holds: &mut dyn FnMut(FieldValue<'_>) -> bool) -> bool {
+    match value {
+        json::Value::Null => false,
+        json::Value::String(text) => holds(FieldValue::Text(text)),
+        json::Value::Number(number) => holds(FieldValue::Number(&number.to_owned_number())),
+        json::Value::Bool(value) => holds(FieldValue::Bool(value)),
+        json::Value::Array(_) | json::Value::Object(_) => holds(FieldValue::Nested),
     }
 }
 
@@ -64,8 +74,9 @@ impl Filter {
             Self::Level(least) => any_text(line, field::LEVEL, &|level| is_at_least(level, least)),
             Self::Text(pattern) => FIELDS
                 .iter()
-                .filter(|field| field.kind == Kind::Text)
+                .filter(|field| field.kind == FieldKind::Text)
                 .any(|field| any_text(line, field.name, &|text| pattern.is_match(text))),
+            Self::Counting(filter, _) => filter.matches(line),
         }
     }
 
@@ -74,7 +85,7 @@ impl Filter {
     pub fn uses_only(&self, fits: &impl Fn(&str) -> bool) -> bool {
         match self {
             Self::All(parts) | Self::Any(parts) => parts.iter().all(|part| part.uses_only(fits)),
-            Self::Not(part) => part.uses_only(fits),
+            Self::Not(part) | Self::Counting(part, _) => part.uses_only(fits),
             Self::Equals(field, _)
             | Self::Glob(field, _)
             | Self::Matches(field, _)
@@ -110,6 +121,7 @@ pub fn decide_early(filter: &Filter, line: &impl Fields, knows: &impl Fn(&str) -
         | Filter::Compare(field, ..)
         | Filter::Exists(field) => knows(field).then(|| filter.matches(line)),
         Filter::Level(_) | Filter::Text(_) => None,
+        Filter::Counting(filter, _) => decide_early(filter, line, knows),
     }
 }
 

@@ -4,17 +4,23 @@
 //! not match.
 
 mod compare;
+pub mod condition;
+mod left_out;
+mod matcher;
 mod matches;
 mod prefilter;
 mod pushdown;
 mod required_literals;
+pub mod selector;
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use regex::Regex;
 
 pub use self::{
     compare::{Comparison, FieldValue, Literal},
+    left_out::{Lack, LeftOut},
+    matcher::{Match, Matcher},
     matches::{Fields, decide_early},
     prefilter::{Prefilter, has_escapes},
     pushdown::{Bounds, DslQuery, aggregatable_field, push_down},
@@ -37,13 +43,14 @@ pub enum Filter {
     Exists(String),
     /// This level or a more severe one. Lines without a level do not match.
     Level(&'static str),
-    /// One of the line's text fields contains a match ([`schema::Kind::Text`]).
+    /// One of the line's text fields contains a match ([`schema::FieldKind::Text`]).
     Text(Pattern),
+    /// The same lines. Sources count those that it leaves out because they have no time or no level.
+    Counting(Box<Self>, Arc<LeftOut>),
 }
 
 impl Filter {
     pub const EVERYTHING: Self = Self::All(Vec::new());
-    pub const NOTHING: Self = Self::Any(Vec::new());
 
     #[must_use]
     pub fn negated(self) -> Self {
@@ -184,6 +191,7 @@ impl fmt::Display for Filter {
             Self::Exists(field) => write!(f, "{field} exists"),
             Self::Level(level) => write!(f, "level>={level}"),
             Self::Text(pattern) => write!(f, "text~={}", pattern.as_str()),
+            Self::Counting(filter, _) => filter.fmt(f),
         }
     }
 }

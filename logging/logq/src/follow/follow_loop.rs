@@ -7,19 +7,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use line::Time;
+use log_normalizer::Time;
 
-use super::{
-    Backlog, Feed, FeedEnd, FeedSink, reorder_buffer::ReorderBuffer, replay_buffer::ReplayBuffer,
-    shutdown::cancel_on_signals, sink::Event,
-};
+use super::{reorder_buffer::ReorderBuffer, replay_buffer::ReplayBuffer, shutdown::cancel_on_signals};
 use crate::{
-    cli::Search,
+    entry::{Entry, Timed},
     filter::Filter,
     query::{Query, ResolvedContext},
     render::Renderer,
-    search::{ContextLines, LineLimit, RunReport, SearchError, Selection, SelectionWriter},
-    source::{Entry, Timed},
+    search::{LineLimit, RunReport, SearchError, SearchOptions, Selection, SelectionWriter},
+    source::{Backlog, ContextLines, Event, Feed, FeedEnd, FeedSink},
 };
 
 /// How often to check that the reader is still there.
@@ -40,7 +37,7 @@ pub struct StatusSink<'t> {
 /// # Errors
 /// The feed's error, or an I/O error of the output.
 pub fn run<'l, W: Write>(
-    search: &Search,
+    search: &SearchOptions,
     query: &'l Query,
     feed: Box<dyn Feed>,
     out: Renderer<W>,
@@ -56,8 +53,8 @@ pub fn run<'l, W: Write>(
             feed_sink.finish(result);
         })
         .map_err(SearchError::System)?;
-    let context_lines = ContextLines::from_options(&search.show);
-    let tail = match Backlog::from_options(search) {
+    let context_lines = search.show.context_lines();
+    let tail = match search.backlog() {
         Backlog::All => None,
         Backlog::Last(most) => Some(Selection::new(LineLimit::Last(most), context_lines)),
     };
@@ -65,6 +62,7 @@ pub fn run<'l, W: Write>(
         context: ResolvedContext::default(),
         filter: query.filter(&ResolvedContext::default()),
         query,
+        is_resolved: false,
         context_lines,
         tail,
         reorder_buffer: ReorderBuffer::new(search.show.order_window),
@@ -91,12 +89,14 @@ enum LoopEnd {
 struct FollowLoop<'l, W> {
     query: &'l Query,
     context: ResolvedContext,
+    /// The feed has sent what the source knows about the context.
+    is_resolved: bool,
     /// The query, with the current context applied.
     filter: Filter,
     context_lines: ContextLines,
     /// Selects the last existing lines, until all of them have arrived.
     tail: Option<Selection>,
-    reorder_buffer: ReorderBuffer<PendingLine>,
+    reorder_buffer: ReorderBuffer<DelayedLine>,
     replay_buffer: ReplayBuffer,
     selection: Selection,
     writer: SelectionWriter,
@@ -104,7 +104,7 @@ struct FollowLoop<'l, W> {
     status_sink: StatusSink<'l>,
 }
 
-struct PendingLine {
+struct DelayedLine {
     entry: Entry,
     /// Only context of a match.
     is_context: bool,
@@ -112,7 +112,7 @@ struct PendingLine {
     follows_gap: bool,
 }
 
-impl From<Entry> for PendingLine {
+impl From<Entry> for DelayedLine {
     fn from(entry: Entry) -> Self {
         Self {
             entry,
@@ -122,7 +122,7 @@ impl From<Entry> for PendingLine {
     }
 }
 
-impl Timed for PendingLine {
+impl Timed for DelayedLine {
     fn time(&self) -> Option<Time> {
         self.entry.time()
     }
@@ -166,7 +166,7 @@ impl<W: Write> FollowLoop<'_, W> {
             Event::Past(entries) => {
                 for entry in entries {
                     self.learn_from(&entry, now);
-                    let is_match = self.filter.matches(&entry.document);
+                    let is_match = self.filter.select(&entry.document);
                     match &mut self.tail {
                         _ if !is_match && !self.context_lines.is_wanted() => self.remember(entry, now),
                         // The last lines are known when all have arrived.
@@ -186,7 +186,14 @@ impl<W: Write> FollowLoop<'_, W> {
                     }
                 }
             }
-            Event::Context(context) => self.learn(context, now),
+            Event::Context(context) => {
+                self.learn(context, now);
+                if !std::mem::replace(&mut self.is_resolved, true)
+                    && let Some(note) = self.query.unknown_dependencies(&self.context)
+                {
+                    self.print_note(&note)?;
+                }
+            }
             Event::Note(text) => self.print_note(&text)?,
             Event::Ended(_) | Event::Signal => {}
         }
@@ -195,7 +202,7 @@ impl<W: Write> FollowLoop<'_, W> {
 
     /// Whether a line may be shown. Context lines are known only after sorting.
     fn may_be_shown(&self, entry: &Entry) -> bool {
-        self.context_lines.is_wanted() || self.filter.matches(&entry.document)
+        self.context_lines.is_wanted() || self.filter.select(&entry.document)
     }
 
     fn remember(&mut self, entry: Entry, now: Instant) {
@@ -227,7 +234,7 @@ impl<W: Write> FollowLoop<'_, W> {
         let mut last = None;
         for line in tail.finish_with_recent() {
             let previous = last.replace(line.number);
-            let line = PendingLine {
+            let line = DelayedLine {
                 entry: line.line,
                 is_context: !line.found,
                 follows_gap: previous.is_some_and(|previous| line.number - previous > 1),
@@ -237,7 +244,7 @@ impl<W: Write> FollowLoop<'_, W> {
     }
 
     /// Shows lines; returns whether the selection is complete.
-    fn show(&mut self, lines: Vec<PendingLine>, is_cancelled: &dyn Fn() -> bool) -> io::Result<bool> {
+    fn show(&mut self, lines: Vec<DelayedLine>, is_cancelled: &dyn Fn() -> bool) -> io::Result<bool> {
         if lines.is_empty() {
             return Ok(false);
         }
@@ -280,10 +287,11 @@ impl<W: Write> FollowLoop<'_, W> {
             await_feed_end(events);
         }
         match end {
-            LoopEnd::Feed(Err(FeedEnd::Failed(error))) => Err(error),
+            LoopEnd::Feed(Err(FeedEnd::Failed(error))) => Err(error.into()),
             _ => Ok(RunReport {
                 found: self.writer.found,
                 shown: self.writer.found,
+                notes: self.query.left_out.notes().collect(),
                 ..RunReport::default()
             }),
         }

@@ -9,9 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use line::Time;
+use log_normalizer::Time;
 
-use crate::source::Timed;
+use crate::entry::Timed;
 
 /// Above this number, the oldest lines are shown early.
 const MAX_LINES: usize = 50_000;
@@ -101,11 +101,11 @@ impl<T: Timed> ReorderBuffer<T> {
 
 #[cfg(test)]
 mod tests {
-    use line::Document;
+    use log_normalizer::Document;
     use serde_json::json;
 
     use super::*;
-    use crate::source::Entry;
+    use crate::entry::Entry;
 
     fn at(second: u32, word: &str) -> Entry {
         let time = format!("2026-11-22T10:00:{second:02}.000000000Z");

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{filter::Filter, source::Entry};
+use crate::{entry::Entry, filter::Filter};
 
 const MAX_AGE: Duration = Duration::from_secs(60);
 

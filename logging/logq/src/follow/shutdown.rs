@@ -8,7 +8,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::FeedSink;
+use crate::source::FeedSink;
 
 /// Time for the loop to write its buffer. A stopped pager can block it.
 const FLUSH_GRACE: Duration = Duration::from_secs(2);

@@ -1,7 +1,7 @@
 //! A bulk request.
 
 use chrono::Utc;
-use line::{Document, Time};
+use log_normalizer::{Document, Time};
 use schema::{field, stream};
 use serde_json::{Value, json};
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{Error, Unreachable};
+use crate::kubernetes::error_chain;
 
 /// The request, as error messages describe it.
 #[derive(Clone, Copy)]
@@ -72,25 +73,6 @@ pub(super) fn redirected(context: RequestContext<'_>, url: &Url, target: &Url) -
             target.ascii_serialization()
         ),
     })
-}
-
-/// The error and its causes. `source` of an `io::Error` skips the inner error.
-fn error_chain<'a>(error: &'a (dyn StdError + 'static)) -> Vec<&'a (dyn StdError + 'static)> {
-    let mut all = vec![error];
-    let mut last = error;
-    loop {
-        let inner = last
-            .downcast_ref::<io::Error>()
-            .and_then(|error| error.get_ref())
-            .map(|inner| inner as &(dyn StdError + 'static));
-        match inner.or_else(|| last.source()) {
-            Some(next) => {
-                all.push(next);
-                last = next;
-            }
-            None => return all,
-        }
-    }
 }
 
 fn unreachable(chain: &[&(dyn StdError + 'static)], root: String, timeout: Duration) -> Unreachable {
@@ -175,8 +157,7 @@ pub(super) fn from_status(context: RequestContext<'_>, status: u16, body: &[u8])
             status,
             reason,
         },
-        // OpenSearch sends JSON with these statuses.
-        404 | 405 if kind == NOT_JSON && !reason.is_empty() => Error::Unexpected {
+        404 | 405 if !is_from_opensearch(body) => Error::Unexpected {
             url,
             what,
             reason: format!("{status} {reason}. Does LOGQ_OPENSEARCH_URL point to OpenSearch?"),
@@ -194,20 +175,40 @@ pub(super) fn from_status(context: RequestContext<'_>, status: u16, body: &[u8])
 /// Error name for a body that is not JSON.
 const NOT_JSON: &str = "not JSON";
 
+const NO_REASON: &str = "the response names no reason";
+
+/// Whether the body has one of the forms of OpenSearch's 404 and 405: nothing, `{}`, an error with a status, or a
+/// missing document.
+fn is_from_opensearch(body: &[u8]) -> bool {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(members)) => {
+            members.is_empty()
+                || members.contains_key("_index")
+                || members.get("error").is_some_and(Value::is_object)
+                || (members.contains_key("error") && members.contains_key("status"))
+        }
+        Ok(_) => false,
+        Err(_) => body.is_empty(),
+    }
+}
+
 /// Extracts the name and the most specific reason of an error:
-/// `{"error":{"type","reason","root_cause":[…],"caused_by":{…}}}` or `{"error":"text"}`.
+/// `{"error":{"type","reason","root_cause":[…],"caused_by":{…}}}` or `{"error":"text"}`, which has no name.
 fn reason(body: &[u8]) -> (String, String) {
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         let text = String::from_utf8_lossy(body.get(..200).unwrap_or(body));
         let text: String = text.chars().filter(|c| !c.is_control()).collect();
+        if text.is_empty() {
+            return (String::new(), NO_REASON.into());
+        }
         return (NOT_JSON.into(), text);
     };
     let Some(error) = body.get("error").filter(|error| !error.is_null()) else {
         let message = body.get("message").and_then(Value::as_str);
-        return ("no reason".into(), message.unwrap_or("no reason given").into());
+        return (String::new(), message.unwrap_or(NO_REASON).into());
     };
     if let Some(text) = error.as_str() {
-        return ("error".into(), text.into());
+        return (String::new(), text.into());
     }
     let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
     // If all shards failed, the first one has the reason.
@@ -216,7 +217,7 @@ fn reason(body: &[u8]) -> (String, String) {
         .and_then(|shards| shards.get(0))
         .and_then(|shard| shard.get("reason"))
         .unwrap_or(error);
-    let mut reason = text(cause, "reason").unwrap_or_else(|| "no reason given".into());
+    let mut reason = text(cause, "reason").unwrap_or_else(|| NO_REASON.into());
     let mut deeper = cause.get("caused_by");
     while let Some(next) = deeper {
         if let Some(more) = text(next, "reason")
@@ -226,7 +227,7 @@ fn reason(body: &[u8]) -> (String, String) {
         }
         deeper = next.get("caused_by");
     }
-    (text(cause, "type").unwrap_or_else(|| "error".into()), reason)
+    (text(cause, "type").unwrap_or_default(), reason)
 }
 
 /// Rejects a partial search result.
@@ -244,7 +245,7 @@ pub(super) fn check_all_shards(context: RequestContext<'_>, answer: &Value) -> R
         .and_then(|failures| failures.first())
         .and_then(|failure| failure.pointer("/reason/reason"))
         .and_then(Value::as_str)
-        .unwrap_or(if late { "it timed out" } else { "no reason given" });
+        .unwrap_or(if late { "it timed out" } else { NO_REASON });
     Err(Error::Partial {
         url: context.url.into(),
         successful: count("successful"),

@@ -16,9 +16,9 @@ use serde_json::Value;
 use url::Url;
 
 use super::classify::{self, RequestContext};
-use super::settings::Identity;
+use super::settings::ClientIdentity;
 use super::transport::ClientTransport;
-use super::{Error, Result, Settings};
+use super::{Error, OpenSearchSettings, Result};
 
 static CRYPTO_PROVIDER: Once = Once::new();
 
@@ -41,20 +41,12 @@ impl fmt::Debug for Client {
     }
 }
 
-/// Escapes a name for a URL path.
-#[must_use]
-pub fn encode_path_segment(name: &str) -> String {
-    url::form_urlencoded::byte_serialize(name.as_bytes())
-        .collect::<String>()
-        .replace('+', "%20")
-}
-
 impl Client {
     /// Creates a client without connecting.
     ///
     /// # Errors
     /// [`Error::Settings`] for an invalid certificate or key.
-    pub fn new(settings: &Settings) -> Result<Self> {
+    pub fn new(settings: &OpenSearchSettings) -> Result<Self> {
         // One crypto provider for the whole process.
         CRYPTO_PROVIDER.call_once(|| {
             // The program may have installed another one, which works as well.
@@ -78,10 +70,10 @@ impl Client {
         &self.url
     }
 
-    /// The kubectl command of the port-forward, if there is one.
+    /// Describes the port-forward, if there is one.
     #[must_use]
-    pub fn command(&self) -> Option<String> {
-        self.transport.command()
+    pub fn port_forward(&self) -> Option<String> {
+        self.transport.port_forward()
     }
 
     /// Takes the messages about the port-forward since the last call.
@@ -146,6 +138,22 @@ impl Client {
     ) -> Result<Value> {
         let (answer, _) = self.ask_for(what, method, path, query, body).await?;
         Ok(answer)
+    }
+
+    /// Sends a GET request.
+    ///
+    /// # Errors
+    /// Every [`Error`].
+    pub async fn get(&self, what: &str, path: &str, query: &[(&str, &str)]) -> Result<Value> {
+        self.ask(what, Method::Get, path, query, None).await
+    }
+
+    /// Sends a PUT request.
+    ///
+    /// # Errors
+    /// Every [`Error`].
+    pub async fn put(&self, what: &str, path: &str, body: Option<&Value>) -> Result<Value> {
+        self.ask(what, Method::Put, path, &[], body).await
     }
 
     /// Like [`Self::ask`]; also returns the size of the response.
@@ -269,7 +277,7 @@ impl Client {
 }
 
 /// Creates the transport for a URL.
-fn transport(settings: &Settings, url: Url) -> Result<Transport> {
+fn transport(settings: &OpenSearchSettings, url: Url) -> Result<Transport> {
     let settings_error = |variable: &str, error: &dyn StdError| {
         let cause = error
             .source()
@@ -282,11 +290,11 @@ fn transport(settings: &Settings, url: Url) -> Result<Transport> {
     }
     let mut credentials = None;
     match &settings.identity {
-        Identity::Anonymous => {}
-        Identity::Basic(user, password) => {
+        ClientIdentity::Anonymous => {}
+        ClientIdentity::Basic(user, password) => {
             credentials = Some(Credentials::Basic(user.clone(), password.expose_secret().into()));
         }
-        Identity::Bearer(token) => {
+        ClientIdentity::Bearer(token) => {
             let header = HeaderValue::try_from(format!("Bearer {}", token.expose_secret()));
             let mut header = header.map_err(|_| {
                 Error::Settings(

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use crate::forward::ForwardError;
+use crate::kubernetes::ForwardError;
 
 /// Why no connection was established.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreachable {
     #[error("the connection was refused: nothing listens there")]
     Refused,
-    #[error("there is no route to it")]
+    #[error("no route to the host")]
     NoRoute,
     #[error("its name cannot be resolved")]
     Name,
@@ -52,12 +52,12 @@ pub enum Error {
         reason: String,
     },
     /// 400, 404, 409 and similar: the server rejects the request.
-    #[error("OpenSearch at {url} rejected the request to {what} ({status} {kind}): {reason}")]
+    #[error("OpenSearch at {url} rejected the request to {what} ({}): {reason}", [&status.to_string(), kind.as_str()].join(" ").trim_end())]
     Rejected {
         url: String,
         what: String,
         status: u16,
-        /// The server's name for the error, for example `parsing_exception`.
+        /// The server's name for the error, for example `parsing_exception`; empty without one.
         kind: String,
         reason: String,
     },

@@ -9,9 +9,9 @@ mod error;
 mod settings;
 mod transport;
 
-pub use client::{Client, encode_path_segment};
+pub use client::Client;
 pub use error::{Error, Unreachable};
-pub use settings::{DEFAULT_URL, Lookup, Settings, SettingsError, VARIABLES};
+pub use settings::{DEFAULT_URL, Lookup, OpenSearchSettings, OpenSearchSettingsError, VARIABLES};
 
 pub use opensearch::http::Method;
 

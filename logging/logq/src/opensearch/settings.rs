@@ -7,8 +7,7 @@ use std::{fmt, fs};
 use secrecy::SecretString;
 use url::{Host, Url};
 
-use crate::forward::{SCHEME, ServiceRef};
-use crate::source::kubectl::KubectlProgram;
+use crate::kubernetes::{ClusterOptions, SCHEME, ServiceRef};
 
 pub const DEFAULT_URL: &str = "http://localhost:9200";
 
@@ -45,7 +44,7 @@ pub type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 /// How logq authenticates.
 #[derive(Clone, Debug)]
-pub(super) enum Identity {
+pub(super) enum ClientIdentity {
     Anonymous,
     Basic(String, SecretString),
     Bearer(SecretString),
@@ -65,13 +64,13 @@ impl fmt::Debug for ClientCertificate {
 
 /// Connection settings.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct OpenSearchSettings {
     pub(super) url: Url,
-    /// The service in a cluster, and the kubectl for its port-forward.
+    /// The service in a cluster.
     service: Option<ServiceRef>,
-    kubectl: KubectlProgram,
+    cluster: ClusterOptions,
     has_explicit_url: bool,
-    pub(super) identity: Identity,
+    pub(super) identity: ClientIdentity,
     pub(super) authorities: Option<(PathBuf, Vec<u8>)>,
     pub(super) certificate: Option<ClientCertificate>,
     pub(super) timeout: Duration,
@@ -80,14 +79,14 @@ pub struct Settings {
 /// All errors in the settings. They name variables but contain no values.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
-pub struct SettingsError(pub Vec<String>);
+pub struct OpenSearchSettingsError(pub Vec<String>);
 
-impl Settings {
+impl OpenSearchSettings {
     /// Reads the variables of [`VARIABLES`].
     ///
     /// # Errors
-    /// [`SettingsError`] with all errors.
-    pub fn read(lookup: &Lookup<'_>) -> Result<Self, SettingsError> {
+    /// [`OpenSearchSettingsError`] with all errors.
+    pub fn read(lookup: &Lookup<'_>) -> Result<Self, OpenSearchSettingsError> {
         let mut reader = SettingsReader {
             lookup,
             errors: Vec::new(),
@@ -113,32 +112,21 @@ impl Settings {
             (Some((url, service)), true) => Ok(Self {
                 url,
                 service,
-                kubectl: KubectlProgram::default(),
+                cluster: ClusterOptions::default(),
                 has_explicit_url: reader.value(URL).is_some(),
                 identity,
                 authorities,
                 certificate,
                 timeout,
             }),
-            _ => Err(SettingsError(reader.errors)),
+            _ => Err(OpenSearchSettingsError(reader.errors)),
         }
     }
 
-    /// Replaces the URL, for example by a flag.
-    ///
-    /// # Errors
-    /// [`SettingsError`] for an invalid URL.
-    pub fn with_url(mut self, url: &str) -> Result<Self, SettingsError> {
-        let parsed = parse(url).map_err(|why| SettingsError(vec![format!("the URL {why}")]))?;
-        (self.url, self.service) = parsed;
-        self.has_explicit_url = true;
-        Ok(self)
-    }
-
-    /// Sets the kubectl for port-forwards.
+    /// Sets the cluster for port-forwards.
     #[must_use]
-    pub fn with_kubectl(mut self, kubectl: &KubectlProgram) -> Self {
-        self.kubectl = kubectl.clone();
+    pub fn with_cluster(mut self, cluster: &ClusterOptions) -> Self {
+        self.cluster = cluster.clone();
         self
     }
 
@@ -148,8 +136,8 @@ impl Settings {
     pub fn in_cluster(&self) -> Option<Self> {
         let default_service = ServiceRef::default_opensearch();
         let url = Url::parse(&default_service.url()).ok()?;
-        let nobody = matches!(self.identity, Identity::Anonymous) && self.certificate.is_none();
-        (!self.has_explicit_url && nobody).then(|| Self {
+        let is_anonymous = matches!(self.identity, ClientIdentity::Anonymous) && self.certificate.is_none();
+        (!self.has_explicit_url && is_anonymous).then(|| Self {
             url,
             service: Some(default_service),
             ..self.clone()
@@ -161,9 +149,18 @@ impl Settings {
         self.service.as_ref()
     }
 
+    /// Describes the port-forward, if the URL needs one.
     #[must_use]
-    pub const fn kubectl(&self) -> &KubectlProgram {
-        &self.kubectl
+    pub fn port_forward(&self) -> Option<String> {
+        let service = self.service()?;
+        let context = self.cluster.context_name();
+        let context = context.map_or_else(String::new, |name| format!(" of the context {name}"));
+        Some(format!("a port-forward to {service}{context}"))
+    }
+
+    #[must_use]
+    pub const fn cluster(&self) -> &ClusterOptions {
+        &self.cluster
     }
 
     /// The URL, without a password.
@@ -197,14 +194,16 @@ impl Settings {
             .as_ref()
             .map(|certificate| format!("the client certificate {}", certificate.path.display()));
         match (&self.identity, certificate) {
-            (Identity::Anonymous, None) => "without credentials".into(),
-            (Identity::Anonymous, Some(certificate)) => format!("with {certificate}"),
-            (Identity::Basic(user, _), None) => format!("as the user {user}"),
-            (Identity::Basic(user, _), Some(certificate)) => {
+            (ClientIdentity::Anonymous, None) => "without credentials".into(),
+            (ClientIdentity::Anonymous, Some(certificate)) => format!("with {certificate}"),
+            (ClientIdentity::Basic(user, _), None) => format!("as the user {user}"),
+            (ClientIdentity::Basic(user, _), Some(certificate)) => {
                 format!("as the user {user}, with {certificate}")
             }
-            (Identity::Bearer(_), None) => "with a bearer token".into(),
-            (Identity::Bearer(_), Some(certificate)) => format!("with a bearer token and {certificate}"),
+            (ClientIdentity::Bearer(_), None) => "with a bearer token".into(),
+            (ClientIdentity::Bearer(_), Some(certificate)) => {
+                format!("with a bearer token and {certificate}")
+            }
         }
     }
 }
@@ -287,7 +286,7 @@ impl SettingsReader<'_> {
         }
     }
 
-    fn identity(&mut self) -> Identity {
+    fn identity(&mut self) -> ClientIdentity {
         let before = self.errors.len();
         let user = self.value("LOGQ_OPENSEARCH_USERNAME");
         let password = self.secret("LOGQ_OPENSEARCH_PASSWORD");
@@ -298,8 +297,8 @@ impl SettingsReader<'_> {
                     "LOGQ_OPENSEARCH_USERNAME and LOGQ_OPENSEARCH_TOKEN are both set: set only one",
                 );
             }
-            (Some(user), Some(password), None) => return Identity::Basic(user, password),
-            (None, None, Some(token)) => return Identity::Bearer(token),
+            (Some(user), Some(password), None) => return ClientIdentity::Basic(user, password),
+            (None, None, Some(token)) => return ClientIdentity::Bearer(token),
             (Some(_), None, None) if self.errors.len() == before => {
                 self.add_error("LOGQ_OPENSEARCH_USERNAME is set, but LOGQ_OPENSEARCH_PASSWORD is not");
             }
@@ -308,7 +307,7 @@ impl SettingsReader<'_> {
             }
             _ => {}
         }
-        Identity::Anonymous
+        ClientIdentity::Anonymous
     }
 
     fn certificate(&mut self) -> Option<ClientCertificate> {

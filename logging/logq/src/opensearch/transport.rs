@@ -9,8 +9,8 @@ use opensearch::{OpenSearch, http::transport::Transport};
 use tokio::sync;
 use url::Url;
 
-use super::{Error, Result, Settings};
-use crate::forward::{Forward, ForwardError, ServiceRef, stderr_suffix};
+use super::{Error, OpenSearchSettings, Result};
+use crate::kubernetes::{ForwardError, PortForward, ServiceRef};
 
 /// Creates a transport for a URL.
 pub(super) type Connect = dyn Fn(Url) -> Result<Transport> + Send + Sync;
@@ -20,7 +20,7 @@ pub(super) enum ClientTransport {
     /// To the configured URL.
     Direct(Arc<Connection>),
     /// Through a port-forward into a cluster.
-    PortForward(Arc<PortForward>),
+    Forwarded(Arc<ForwardedTransport>),
 }
 
 pub(super) struct Connection {
@@ -30,22 +30,22 @@ pub(super) struct Connection {
 }
 
 /// A port-forward that all clones of a client share.
-pub(super) struct PortForward {
-    settings: Settings,
+pub(super) struct ForwardedTransport {
+    settings: OpenSearchSettings,
     service: ServiceRef,
     connect: Box<Connect>,
-    active: sync::Mutex<Option<(Forward, Arc<Connection>)>>,
+    active: sync::Mutex<Option<(PortForward, Arc<Connection>)>>,
     /// Why the previous port-forward ended.
-    end_reason: Mutex<Option<String>>,
+    end_reason: Mutex<Option<ForwardError>>,
     notes: Mutex<Vec<String>>,
 }
 
 impl ClientTransport {
-    pub(super) fn new(settings: &Settings, connect: Box<Connect>) -> Result<Self> {
+    pub(super) fn new(settings: &OpenSearchSettings, connect: Box<Connect>) -> Result<Self> {
         let Some(service) = settings.service() else {
             return Ok(Self::Direct(Connection::open(settings.url().clone(), &connect)?));
         };
-        Ok(Self::PortForward(Arc::new(PortForward {
+        Ok(Self::Forwarded(Arc::new(ForwardedTransport {
             settings: settings.clone(),
             service: service.clone(),
             connect,
@@ -62,34 +62,33 @@ impl ClientTransport {
     pub(super) async fn connection(&self) -> Result<Arc<Connection>> {
         match self {
             Self::Direct(connection) => Ok(Arc::clone(connection)),
-            Self::PortForward(forward) => forward.connection().await,
+            Self::Forwarded(forward) => forward.connection().await,
         }
     }
 
     /// Adds the reason for a broken port-forward to an error, and closes it.
     pub(super) async fn explain_error(&self, connection: &Connection, error: Error) -> Error {
         match self {
-            Self::PortForward(forward) if error.is_connection_lost() => {
+            Self::Forwarded(forward) if error.is_connection_lost() => {
                 forward.close_broken(connection, error).await
             }
             _ => error,
         }
     }
 
-    /// The kubectl command of the port-forward.
-    pub(super) fn command(&self) -> Option<String> {
-        let Self::PortForward(forward) = self else {
-            return None;
-        };
-        let kubectl = forward.settings.kubectl();
-        Some(kubectl.command_line(&forward.service.forward_arguments(kubectl)))
+    /// Describes the port-forward.
+    pub(super) fn port_forward(&self) -> Option<String> {
+        match self {
+            Self::Direct(_) => None,
+            Self::Forwarded(forward) => forward.settings.port_forward(),
+        }
     }
 
     /// Takes the messages since the last call.
     pub(super) fn take_notes(&self) -> Vec<String> {
         match self {
             Self::Direct(_) => Vec::new(),
-            Self::PortForward(forward) => mem::take(&mut *lock(&forward.notes)),
+            Self::Forwarded(forward) => mem::take(&mut *lock(&forward.notes)),
         }
     }
 }
@@ -101,19 +100,17 @@ impl Connection {
     }
 }
 
-impl PortForward {
+impl ForwardedTransport {
     async fn connection(&self) -> Result<Arc<Connection>> {
         let mut active = self.active.lock().await;
-        if let Some((forward, connection)) = active.as_mut() {
-            // Another program may listen on the port by then.
-            if !forward.has_ended() {
+        if let Some((forward, connection)) = active.as_ref() {
+            let Some(end) = forward.end() else {
                 return Ok(Arc::clone(connection));
-            }
-            if let Some((forward, _)) = active.take() {
-                *lock(&self.end_reason) = Some(stderr_suffix(&forward.into_stderr().await));
-            }
+            };
+            *lock(&self.end_reason) = Some(end);
+            *active = None;
         }
-        let forward = Forward::open(self.settings.kubectl(), &self.service);
+        let forward = PortForward::open(self.settings.cluster(), &self.service);
         let forward = forward.await.map_err(|error| self.forward_error(error))?;
         let url = Url::parse(&format!("http://127.0.0.1:{}", forward.port()));
         let url = url.map_err(|error| Error::Settings(error.to_string()))?;
@@ -121,7 +118,7 @@ impl PortForward {
         *active = Some((forward, Arc::clone(&connection)));
         if let Some(reason) = lock(&self.end_reason).take() {
             lock(&self.notes).push(format!(
-                "the port-forward to {} ended{reason}; logq opened a new one",
+                "the port-forward to {} ended: {reason}; logq opened a new one",
                 self.service
             ));
         }
@@ -135,14 +132,14 @@ impl PortForward {
         let Some((forward, _)) = active.take_if(|_| is_this) else {
             return error;
         };
-        let stderr = forward.into_stderr().await;
-        let suffix = stderr_suffix(&stderr);
-        let error = match ForwardError::from_broken_connection(&stderr) {
-            Some(why) => self.forward_error(why),
-            None => error.through(&format!("a port-forward{suffix}")),
-        };
-        *lock(&self.end_reason) = Some(suffix);
-        error
+        let end = forward.end().unwrap_or_else(|| ForwardError::Failed {
+            reason: "it did not answer".to_owned(),
+        });
+        *lock(&self.end_reason) = Some(end.clone());
+        match end {
+            ForwardError::Failed { reason } => error.through(&format!("a port-forward: {reason}")),
+            end => self.forward_error(end),
+        }
     }
 
     fn forward_error(&self, error: ForwardError) -> Error {

@@ -2,8 +2,6 @@
 
 use schema::label;
 
-use crate::cli::SelectOptions;
-
 /// A kind of dependency. A label on the pods names the component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dependency {
@@ -34,24 +32,10 @@ pub struct Dependencies {
 }
 
 impl Dependencies {
+    /// `option`: the first flag that requests them.
     #[must_use]
-    pub fn from_options(select: &SelectOptions) -> Self {
-        let flags = [
-            (select.with_db, "with-db", Dependency::Database),
-            (select.with_queue, "with-queue", Dependency::Queue),
-            (select.with_store, "with-store", Dependency::ObjectStore),
-        ];
-        let given = flags.into_iter().filter(|(given, ..)| *given);
-        if select.with_all {
-            return Self {
-                requested: Dependency::ALL.into(),
-                option: Some("with-all"),
-            };
-        }
-        Self {
-            option: given.clone().map(|(_, option, _)| option).next(),
-            requested: given.map(|(.., dependency)| dependency).collect(),
-        }
+    pub const fn new(requested: Vec<Dependency>, option: Option<&'static str>) -> Self {
+        Self { requested, option }
     }
 
     #[must_use]

@@ -1,6 +1,9 @@
 //! Errors in the query options.
 
-use crate::cli::{condition::ConditionError, selector::SelectorError, time::TimeError};
+use crate::{
+    filter::{condition::ConditionError, selector::SelectorError},
+    time::TimeError,
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {

@@ -3,23 +3,24 @@
 mod dependencies;
 mod error;
 mod parse;
-pub mod related;
 mod time_range;
+mod trace_spans;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use line::Document;
+use log_normalizer::Document;
 use schema::field;
 
-use self::parse::{conditions, criteria, parse_globs, parse_traces, pod_filter};
+use self::parse::{conditions, list_criteria, parse_globs, parse_traces, pod_filter};
 pub use self::{
     dependencies::{Dependencies, Dependency},
     error::QueryError,
-    time_range::TimeRange,
+    time_range::{TimeCriteria, TimeRange},
+    trace_spans::{MARGIN, TraceSpans},
 };
 use crate::{
-    cli::{SelectOptions, TimeOptions, time::Clock},
-    filter::{Filter, Glob, Literal},
+    filter::{Filter, Glob, LeftOut, Literal},
+    time::Clock,
 };
 
 /// One criterion, as typed. If nothing matches, each criterion is checked separately.
@@ -43,6 +44,27 @@ pub enum Criterion {
     },
 }
 
+/// The criteria of a query, as typed.
+#[derive(Clone, Debug, Default)]
+pub struct Criteria {
+    pub components: Vec<String>,
+    pub dependencies: Dependencies,
+    pub namespaces: Vec<String>,
+    pub pods: Vec<String>,
+    pub containers: Vec<String>,
+    pub nodes: Vec<String>,
+    /// A label selector.
+    pub selector: Option<String>,
+    /// The minimum level.
+    pub level: Option<&'static str>,
+    pub grep: Vec<String>,
+    pub exclude: Vec<String>,
+    pub conditions: Vec<String>,
+    pub photos: Vec<i64>,
+    pub traces: Vec<String>,
+    pub time: TimeCriteria,
+}
+
 /// What to search.
 #[derive(Clone, Debug)]
 pub struct Query {
@@ -61,35 +83,31 @@ pub struct Query {
     pub time_range: TimeRange,
     /// The criteria, to explain an empty result.
     pub criteria: Vec<Criterion>,
+    /// Lines without a time or a level that [`Self::filter`] and [`Self::scope`] left out.
+    pub left_out: Arc<LeftOut>,
 }
 
 impl Query {
-    /// Builds the query.
-    ///
     /// # Errors
     /// [`QueryError`].
-    pub fn from_options(
-        select: &SelectOptions,
-        time: &TimeOptions,
-        clock: &Clock,
-    ) -> Result<Self, QueryError> {
-        let dependencies = Dependencies::from_options(select);
-        let anchored =
-            !select.components.is_empty() || !select.photos.is_empty() || !select.traces.is_empty();
-        if let Some(option) = dependencies.option()
-            && !anchored
+    pub fn new(criteria: &Criteria, clock: &Clock) -> Result<Self, QueryError> {
+        let is_anchored =
+            !criteria.components.is_empty() || !criteria.photos.is_empty() || !criteria.traces.is_empty();
+        if let Some(option) = criteria.dependencies.option()
+            && !is_anchored
         {
             return Err(QueryError::UsesOfNothing(option));
         }
         Ok(Self {
-            components: parse_globs("component", &select.components)?,
-            dependencies,
-            photos: select.photos.clone(),
-            trace: parse_traces(&select.traces)?,
-            pod_filter: pod_filter(select)?,
-            conditions: conditions(select, clock)?,
-            time_range: TimeRange::from_options(time, clock)?,
-            criteria: criteria(select, clock)?,
+            components: parse_globs("component", &criteria.components)?,
+            dependencies: criteria.dependencies.clone(),
+            photos: criteria.photos.clone(),
+            trace: parse_traces(&criteria.traces)?,
+            pod_filter: pod_filter(criteria)?,
+            conditions: conditions(criteria, clock)?,
+            time_range: TimeRange::parse(&criteria.time, clock)?,
+            criteria: list_criteria(criteria, clock)?,
+            left_out: Arc::default(),
         })
     }
 
@@ -111,6 +129,10 @@ impl Query {
     /// come from this scope.
     #[must_use]
     pub fn scope(&self, context: &ResolvedContext) -> Filter {
+        all_of(self.scope_parts(context)).counting(&self.left_out)
+    }
+
+    fn scope_parts(&self, context: &ResolvedContext) -> Vec<Filter> {
         let mut all = vec![self.time_range.filter(), self.pod_filter.clone()];
         if !self.components.is_empty() {
             let dependencies = context
@@ -123,19 +145,20 @@ impl Query {
                     .collect(),
             ));
         }
-        all_of(all)
+        all
     }
 
     /// The matching lines.
     #[must_use]
     pub fn filter(&self, context: &ResolvedContext) -> Filter {
-        let mut all = vec![self.scope(context), self.conditions.clone()];
+        let mut all = self.scope_parts(context);
+        all.push(self.conditions.clone());
         all.extend(self.trace.clone());
         if !self.photos.is_empty() {
             let traces = context.traces.iter().map(|trace| is(field::TRACE_ID, trace));
             all.push(Filter::Any(self.photo_filters().chain(traces).collect()));
         }
-        all_of(all)
+        all_of(all).counting(&self.left_out)
     }
 
     /// All lines that may match once the context is resolved.
@@ -175,14 +198,16 @@ impl Query {
         !self.photos.is_empty() || self.trace.is_some()
     }
 
-    /// The option that requests lines [`related`] to traces, if any.
+    /// A note if no line names the requested dependencies.
     #[must_use]
-    pub fn related_option(&self) -> Option<&'static str> {
-        let is_requested =
-            self.asks_for_traces() && self.dependencies.requested().contains(&Dependency::Queue);
-        is_requested.then(|| match self.dependencies.option() {
-            Some("with-all") => "with-all",
-            _ => "with-queue",
+    pub fn unknown_dependencies(&self, context: &ResolvedContext) -> Option<String> {
+        let option = self.dependencies.option()?;
+        let label = self.dependencies.requested().first()?.label();
+        (context.dependencies.is_empty() && !self.components.is_empty()).then(|| {
+            format!(
+                "--{option}: the dependencies of these components are unknown: no line has the label {label}. \
+                 Name them with -c"
+            )
         })
     }
 
@@ -252,11 +277,11 @@ mod tests {
 
     #[test]
     fn view_requests_are_not_traces_of_the_photo() {
-        let select = SelectOptions {
+        let criteria = Criteria {
             photos: vec![17],
-            ..SelectOptions::default()
+            ..Criteria::default()
         };
-        let query = Query::from_options(&select, &TimeOptions::default(), &Clock::system(true)).unwrap();
+        let query = Query::new(&criteria, &Clock::system(true)).unwrap();
         let mut context = ResolvedContext::default();
         for (method, trace) in [(Some("POST"), "a"), (Some("GET"), "b"), (None, "c")] {
             let mut line = json!({ "photo": { "id": 17 }, "trace_id": trace });

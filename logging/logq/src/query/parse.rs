@@ -2,31 +2,31 @@
 
 use schema::field;
 
-use super::{Criterion, QueryError, all_of, any_of};
+use super::{Criteria, Criterion, QueryError, all_of, any_of};
 use crate::{
-    cli::{SelectOptions, condition, selector, time::Clock},
-    filter::{Filter, Glob, Literal, Pattern},
+    filter::{Filter, Glob, Literal, Pattern, condition, selector},
+    time::Clock,
 };
 
 /// A shorter prefix would match other traces, too.
 const MIN_TRACE_DIGITS: usize = 8;
 
-/// The options that select pods, with their fields.
-const fn pod_options(select: &SelectOptions) -> [(&'static str, &'static str, &Vec<String>); 4] {
+/// The names that criteria pods, with their options and fields.
+const fn pod_names(criteria: &Criteria) -> [(&'static str, &'static str, &Vec<String>); 4] {
     [
-        ("namespace", field::KUBERNETES_NAMESPACE, &select.namespace),
-        ("pod", field::KUBERNETES_POD, &select.pod),
-        ("container", field::KUBERNETES_CONTAINER, &select.container),
-        ("node", field::KUBERNETES_NODE, &select.node),
+        ("namespace", field::KUBERNETES_NAMESPACE, &criteria.namespaces),
+        ("pod", field::KUBERNETES_POD, &criteria.pods),
+        ("container", field::KUBERNETES_CONTAINER, &criteria.containers),
+        ("node", field::KUBERNETES_NODE, &criteria.nodes),
     ]
 }
 
-pub(super) fn criteria(select: &SelectOptions, clock: &Clock) -> Result<Vec<Criterion>, QueryError> {
-    let mut criteria = Vec::new();
-    let components = ("component", field::COMPONENT, &select.components);
-    for (what, field, names) in std::iter::once(components).chain(pod_options(select)) {
+pub(super) fn list_criteria(criteria: &Criteria, clock: &Clock) -> Result<Vec<Criterion>, QueryError> {
+    let mut all = Vec::new();
+    let components = ("component", field::COMPONENT, &criteria.components);
+    for (what, field, names) in std::iter::once(components).chain(pod_names(criteria)) {
         for typed in names {
-            criteria.push(Criterion::Name {
+            all.push(Criterion::Name {
                 what,
                 field,
                 typed: typed.clone(),
@@ -34,7 +34,7 @@ pub(super) fn criteria(select: &SelectOptions, clock: &Clock) -> Result<Vec<Crit
             });
         }
     }
-    for typed in &select.conditions {
+    for typed in &criteria.conditions {
         let filter = condition::parse(typed, clock)?;
         let positive = match &filter {
             Filter::Not(positive) => positive,
@@ -47,18 +47,18 @@ pub(super) fn criteria(select: &SelectOptions, clock: &Clock) -> Result<Vec<Crit
         else {
             continue;
         };
-        criteria.push(Criterion::Condition {
+        all.push(Criterion::Condition {
             field: field.clone(),
             typed: typed.trim().to_owned(),
             filter,
         });
     }
-    Ok(criteria)
+    Ok(all)
 }
 
-pub(super) fn pod_filter(select: &SelectOptions) -> Result<Filter, QueryError> {
+pub(super) fn pod_filter(criteria: &Criteria) -> Result<Filter, QueryError> {
     let mut all = Vec::new();
-    for (option, field, names) in pod_options(select) {
+    for (option, field, names) in pod_names(criteria) {
         if !names.is_empty() {
             let parse_globs = parse_globs(option, names)?.into_iter();
             all.push(Filter::Any(
@@ -68,24 +68,24 @@ pub(super) fn pod_filter(select: &SelectOptions) -> Result<Filter, QueryError> {
             ));
         }
     }
-    if let Some(selector) = &select.selector {
+    if let Some(selector) = &criteria.selector {
         all.push(selector::parse(selector)?);
     }
     Ok(all_of(all))
 }
 
-pub(super) fn conditions(select: &SelectOptions, clock: &Clock) -> Result<Filter, QueryError> {
+pub(super) fn conditions(criteria: &Criteria, clock: &Clock) -> Result<Filter, QueryError> {
     let mut all = Vec::new();
-    if let Some(level) = select.level {
+    if let Some(level) = criteria.level {
         all.push(Filter::Level(level));
     }
-    for text in &select.grep {
+    for text in &criteria.grep {
         all.push(Filter::Text(pattern("grep", text)?));
     }
-    for text in &select.exclude {
+    for text in &criteria.exclude {
         all.push(Filter::Text(pattern("exclude", text)?).negated());
     }
-    for condition in &select.conditions {
+    for condition in &criteria.conditions {
         all.push(condition::parse(condition, clock)?);
     }
     Ok(all_of(all))

@@ -1,17 +1,22 @@
 //! The time range of a query.
 
 use chrono::TimeDelta;
-use line::Time;
+use log_normalizer::Time;
 use schema::field;
 
 use super::QueryError;
 use crate::{
-    cli::{
-        TimeOptions, is_all,
-        time::{Clock, Edge, TimeError, parse_duration},
-    },
     filter::{Comparison, Filter, Literal},
+    time::{Clock, Edge, TimeError, is_all, parse_duration},
 };
+
+/// The times of a range, as typed.
+#[derive(Clone, Debug, Default)]
+pub struct TimeCriteria {
+    pub since: Option<String>,
+    pub until: Option<String>,
+    pub around: Option<String>,
+}
 
 /// A time range, both ends included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,11 +26,9 @@ pub struct TimeRange {
 }
 
 impl TimeRange {
-    /// Parses the time options.
-    ///
     /// # Errors
     /// [`QueryError`].
-    pub fn from_options(options: &TimeOptions, clock: &Clock) -> Result<Self, QueryError> {
+    pub fn parse(typed: &TimeCriteria, clock: &Clock) -> Result<Self, QueryError> {
         let unclear = |option| move |error: TimeError| QueryError::Time { option, error };
         let read = |option, text: &Option<String>, edge| {
             text.as_deref()
@@ -34,9 +37,9 @@ impl TimeRange {
                 .transpose()
                 .map_err(unclear(option))
         };
-        if let Some(around) = &options.around {
+        if let Some(around) = &typed.around {
             let middle = |edge| clock.parse(around, edge).map_err(unclear("around"));
-            let half = match &options.since {
+            let half = match &typed.since {
                 Some(since) => {
                     parse_duration(since.trim()).ok_or_else(|| QueryError::NoLength(since.clone()))?
                 }
@@ -51,13 +54,13 @@ impl TimeRange {
             });
         }
         let span = Self {
-            since: read("since", &options.since, Edge::Begin)?,
-            until: read("until", &options.until, Edge::End)?,
+            since: read("since", &typed.since, Edge::Begin)?,
+            until: read("until", &typed.until, Edge::End)?,
         };
         match (span.since, span.until) {
             (Some(since), Some(until)) if until < since => Err(QueryError::Backwards {
-                since: options.since.clone().unwrap_or_default(),
-                until: options.until.clone().unwrap_or_default(),
+                since: typed.since.clone().unwrap_or_default(),
+                until: typed.until.clone().unwrap_or_default(),
             }),
             _ => Ok(span),
         }
@@ -65,11 +68,11 @@ impl TimeRange {
 
     /// A note if a time is in the future or ambiguous, to explain an empty result.
     #[must_use]
-    pub fn suspicion(&self, options: &TimeOptions, clock: &Clock) -> Option<String> {
+    pub fn suspicion(&self, criteria: &TimeCriteria, clock: &Clock) -> Option<String> {
         let options = [
-            ("around", &options.around),
-            ("since", &options.since),
-            ("until", &options.until),
+            ("around", &criteria.around),
+            ("since", &criteria.since),
+            ("until", &criteria.until),
         ];
         let mut given = options
             .into_iter()

@@ -1,6 +1,6 @@
 //! Formats durations.
 
-use line::Time;
+use log_normalizer::Time;
 
 const MICRO: i64 = 1_000;
 const MILLI: i64 = 1_000 * MICRO;

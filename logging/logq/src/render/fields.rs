@@ -1,6 +1,6 @@
 //! Selects the fields to show.
 
-use line::Document;
+use log_normalizer::Document;
 use serde_json::{Map, Value};
 
 use crate::filter::Glob;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use line::Document;
+use log_normalizer::{Document, json};
 use serde_json::Value;
 use terminal::escape_into;
 
@@ -40,6 +40,19 @@ pub fn push_value(value: &Value, out: &mut String) {
         }
         // Writing to a string does not fail.
         other => drop(write!(out, "{other}")),
+    }
+}
+
+/// The same for a value that borrows from its line.
+pub fn push_borrowed(value: &json::Value<'_>, out: &mut String) {
+    match value {
+        json::Value::String(text) => push_text(text, out),
+        json::Value::Array(_) | json::Value::Object(_) => {
+            let mut text = String::new();
+            value.write_json(&mut text);
+            escape_into(&value_json(&Value::String(text)), out);
+        }
+        scalar => scalar.write_json(out),
     }
 }
 

@@ -13,27 +13,44 @@ mod waterfall;
 use std::io::{self, Write};
 
 use chrono::{Local, Utc};
-use line::{Document, Line, Origin, Tidy};
+use clap::ValueEnum;
+use log_normalizer::{Document, Record};
 
 pub use self::{
     duration::format_duration,
     fields::{FieldSelection, FieldsError},
     output_width::{OutputWidth, pad_end, width},
-    palette::Palette,
+    palette::{Colour, Palette},
     pretty::{ComponentColumn, ComponentEnd, Pretty},
     waterfall::Waterfall,
 };
-use crate::{cli::Output, source::Entry};
+use crate::entry::Entry;
+
+/// The output format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// For people
+    #[default]
+    Pretty,
+    /// One JSON object per line
+    Jsonl,
+    /// One JSON array
+    Json,
+    /// key=value pairs
+    Logfmt,
+    /// The original line, or the message if the source has no original
+    Raw,
+}
 
 /// Writes lines in one format.
 pub struct Renderer<W> {
     out: W,
-    form: Form,
+    form: RecordForm,
     style: Style,
     written: u64,
 }
 
-enum Form {
+enum RecordForm {
     Pretty(Box<Pretty>),
     Jsonl,
     Json,
@@ -44,7 +61,7 @@ enum Form {
 /// Options of a renderer.
 #[derive(Clone, Debug)]
 pub struct Style {
-    pub output: Output,
+    pub output: OutputFormat,
     pub palette: Palette,
     /// Show times in UTC.
     pub utc: bool,
@@ -70,15 +87,15 @@ impl Style {
 impl<W: Write> Renderer<W> {
     pub fn new(out: W, style: Style) -> Self {
         let form = match style.output {
-            Output::Pretty => Form::Pretty(Box::new(Pretty::new(
+            OutputFormat::Pretty => RecordForm::Pretty(Box::new(Pretty::new(
                 style.palette,
                 style.utc,
                 style.fields.clone(),
             ))),
-            Output::Jsonl => Form::Jsonl,
-            Output::Json => Form::Json,
-            Output::Logfmt => Form::Logfmt,
-            Output::Raw => Form::Raw,
+            OutputFormat::Jsonl => RecordForm::Jsonl,
+            OutputFormat::Json => RecordForm::Json,
+            OutputFormat::Logfmt => RecordForm::Logfmt,
+            OutputFormat::Raw => RecordForm::Raw,
         };
         Self {
             out,
@@ -110,46 +127,45 @@ impl<W: Write> Renderer<W> {
     /// An I/O error of the output.
     pub fn gap(&mut self) -> io::Result<()> {
         match self.form {
-            Form::Pretty(_) | Form::Raw => self.out.write_all(b"--\n"),
-            Form::Jsonl | Form::Json | Form::Logfmt => Ok(()),
+            RecordForm::Pretty(_) | RecordForm::Raw => self.out.write_all(b"--\n"),
+            RecordForm::Jsonl | RecordForm::Json | RecordForm::Logfmt => Ok(()),
         }
     }
 
-    /// Whether a [`Tidy`] line contains everything that this format shows.
+    /// Whether a [`Record`] contains everything that this format shows.
     #[must_use]
-    pub fn can_render_tidy(&self) -> bool {
+    pub fn can_render_record(&self) -> bool {
         match &self.form {
-            Form::Pretty(pretty) => pretty.can_render_tidy(),
-            Form::Jsonl => self.style.fields.shows_everything(),
-            Form::Raw => true,
-            Form::Json | Form::Logfmt => false,
+            RecordForm::Pretty(pretty) => pretty.can_render_record(),
+            RecordForm::Jsonl => self.style.fields.shows_everything(),
+            RecordForm::Raw => true,
+            RecordForm::Json | RecordForm::Logfmt => false,
         }
     }
 
     /// The same for a specific line.
     #[must_use]
-    pub const fn can_render(&self, tidy: &Tidy<'_>) -> bool {
-        !matches!(self.form, Form::Jsonl) || tidy.is_whole()
+    pub const fn can_render(&self, record: &Record<'_>) -> bool {
+        !matches!(self.form, RecordForm::Jsonl) || record.is_whole()
     }
 
-    /// Writes a match without alignment, if [`Self::can_render_tidy`] and [`Self::can_render`] allow it.
+    /// Writes a match without alignment, if [`Self::can_render_record`] and [`Self::can_render`] allow it.
     ///
     /// # Errors
     /// An I/O error of the output.
-    pub fn write_unaligned_tidy(
+    pub fn write_unaligned_record(
         &mut self,
-        tidy: &Tidy<'_>,
-        line: &Line<'_>,
-        origin: &Origin,
+        record: &Record<'_>,
+        raw: &[u8],
     ) -> io::Result<Option<ComponentEnd>> {
         match &mut self.form {
-            Form::Pretty(pretty) => return pretty.write_unaligned(&mut self.out, tidy),
-            Form::Jsonl => {
-                let mut json = String::with_capacity(2 * line.content.len());
-                tidy.put_json(line, origin, &mut json);
+            RecordForm::Pretty(pretty) => return pretty.write_unaligned(&mut self.out, record),
+            RecordForm::Jsonl => {
+                let mut json = String::with_capacity(2 * raw.len());
+                record.write_json(&mut json);
                 writeln!(self.out, "{}", terminal::escaped(&json))?;
             }
-            _ => self.raw(&line.content)?,
+            _ => self.raw(raw)?,
         }
         Ok(None)
     }
@@ -160,7 +176,7 @@ impl<W: Write> Renderer<W> {
     /// An I/O error of the output.
     pub fn write_unaligned(&mut self, document: &Document, raw: &[u8]) -> io::Result<Option<ComponentEnd>> {
         match &mut self.form {
-            Form::Pretty(pretty) => pretty.write_unaligned(&mut self.out, document),
+            RecordForm::Pretty(pretty) => pretty.write_unaligned(&mut self.out, document),
             _ => self.write(document, Some(raw), true).map(|()| None),
         }
     }
@@ -173,13 +189,13 @@ impl<W: Write> Renderer<W> {
         let first = self.written == 0;
         self.written += 1;
         match &mut self.form {
-            Form::Pretty(pretty) => pretty.write(&mut self.out, document, found),
-            Form::Jsonl => writeln!(
+            RecordForm::Pretty(pretty) => pretty.write(&mut self.out, document, found),
+            RecordForm::Jsonl => writeln!(
                 self.out,
                 "{}",
                 terminal::escaped(&self.style.fields.json(document))
             ),
-            Form::Json => {
+            RecordForm::Json => {
                 let begin = if first { "[\n" } else { ",\n" };
                 write!(
                     self.out,
@@ -187,8 +203,8 @@ impl<W: Write> Renderer<W> {
                     terminal::escaped(&self.style.fields.json(document))
                 )
             }
-            Form::Logfmt => writeln!(self.out, "{}", logfmt::format_line(document, &self.style.fields)),
-            Form::Raw => self.raw(raw.unwrap_or(document.message().as_bytes())),
+            RecordForm::Logfmt => writeln!(self.out, "{}", logfmt::format_line(document, &self.style.fields)),
+            RecordForm::Raw => self.raw(raw.unwrap_or(document.message().as_bytes())),
         }
     }
 
@@ -208,7 +224,7 @@ impl<W: Write> Renderer<W> {
     /// # Errors
     /// An I/O error of the output.
     pub fn finish(mut self) -> io::Result<()> {
-        if matches!(self.form, Form::Json) {
+        if matches!(self.form, RecordForm::Json) {
             self.out
                 .write_all(if self.written == 0 { b"[]\n" } else { b"\n]\n" })?;
         }

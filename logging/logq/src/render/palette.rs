@@ -3,8 +3,19 @@
 use std::io::{self, IsTerminal};
 
 use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
 
-use crate::cli::Colour;
+/// Whether to colour the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
 
 /// The styles of the parts of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

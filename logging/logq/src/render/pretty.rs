@@ -1,6 +1,8 @@
 //! The format for people.
 
 use std::{
+    cell::RefCell,
+    collections::HashMap,
     fmt::Write as _,
     io::{self, Write},
     mem,
@@ -8,7 +10,10 @@ use std::{
 
 use anstyle::Style;
 use chrono::{DateTime, Local, Utc};
-use line::{Document, Scalar, Tidy, Time};
+use log_normalizer::{
+    Document, Record, Time,
+    json::{Object, Value},
+};
 use memchr::memchr;
 use schema::field;
 use terminal::escape_into;
@@ -18,7 +23,6 @@ use super::{
     logfmt,
     palette::Palette,
 };
-use crate::query::related;
 
 /// Fields that are hidden by default: the start of the line shows them, or they are the same for all lines of a
 /// program.
@@ -64,8 +68,8 @@ const MIN_COMPONENT_COLUMNS: usize = 10;
 /// Maximum width of the component column; longer names break the alignment.
 const MAX_COMPONENT_COLUMNS: usize = 14;
 
-/// Marks related lines.
-pub const RELATED: &str = "~ related";
+/// Keys to remember: names come from the lines.
+const MAX_KEYS: usize = 1_000;
 
 /// Prefix of the continuation lines of a multi-line text.
 const INDENT: &str = "    │ ";
@@ -79,8 +83,8 @@ pub struct Pretty {
     fields: FieldSelection,
     time_formatter: TimeFormatter,
     column: ComponentColumn,
-    /// ` name=` for each of [`Tidy::fields`] that is shown.
-    keys: Vec<Option<String>>,
+    /// `name=` of the fields seen so far; None for a hidden field.
+    keys: RefCell<HashMap<String, Option<String>>>,
     visible: VisibleParts,
     line: String,
 }
@@ -152,9 +156,6 @@ pub trait PrettyLine {
     fn message(&self) -> &str;
     /// The stack trace.
     fn trace(&self) -> &str;
-    fn is_related(&self) -> bool {
-        false
-    }
     /// Appends the other fields.
     fn push_fields(&self, pretty: &Pretty, dim: Style, out: &mut String);
 }
@@ -180,33 +181,22 @@ impl PrettyLine for Document {
         self.text(field::EXCEPTION_STACKTRACE).unwrap_or_default()
     }
 
-    fn is_related(&self) -> bool {
-        self.has_tag(related::TAG)
-    }
-
     fn push_fields(&self, pretty: &Pretty, dim: Style, out: &mut String) {
         fields::for_each_field(self, &mut |name, value| {
-            // The marker already says it.
-            let is_marker_only = name == field::TAGS && self.is_related() && self.tags().count() == 1;
-            if !value.is_null() && !is_marker_only && pretty.shows(name) {
-                out.push(' ');
-                paint(out, dim, |out| {
-                    out.push_str(&logfmt::escape_key(name));
-                    out.push('=');
-                });
+            if !value.is_null() && pretty.push_key(name, dim, out) {
                 logfmt::push_value(value, out);
             }
         });
     }
 }
 
-impl PrettyLine for Tidy<'_> {
+impl PrettyLine for Record<'_> {
     fn time(&self) -> Option<Time> {
-        Some(self.time())
+        self.time()
     }
 
     fn level(&self) -> Option<&str> {
-        Some(self.level())
+        self.level()
     }
 
     fn component(&self) -> Option<&str> {
@@ -218,23 +208,33 @@ impl PrettyLine for Tidy<'_> {
     }
 
     fn trace(&self) -> &str {
-        self.stacktrace().unwrap_or_default()
+        self.text(field::EXCEPTION_STACKTRACE).unwrap_or_default()
     }
 
     fn push_fields(&self, pretty: &Pretty, dim: Style, out: &mut String) {
-        for (place, value) in self.members() {
-            let Some(Some(key)) = pretty.keys.get(*place) else {
-                continue;
-            };
-            out.push(' ');
-            paint(out, dim, |out| out.push_str(key));
-            match value {
-                Scalar::Text(text) => logfmt::push_text(text, out),
-                // Writing to a string does not fail.
-                Scalar::Number(number) => drop(write!(out, "{number}")),
-                Scalar::Bool(value) => drop(write!(out, "{value}")),
+        push_members(self.members(), &mut String::new(), pretty, dim, out);
+    }
+}
+
+fn push_members(members: Object<'_>, name: &mut String, pretty: &Pretty, dim: Style, out: &mut String) {
+    for (key, value) in members.iter() {
+        let length = name.len();
+        name.push_str(key);
+        match value {
+            Value::Object(members) => {
+                name.push('.');
+                if !HIDDEN_OBJECTS.contains(&name.as_str()) {
+                    push_members(*members, name, pretty, dim, out);
+                }
+            }
+            Value::Null => {}
+            value => {
+                if pretty.push_key(name, dim, out) {
+                    logfmt::push_borrowed(value, out);
+                }
             }
         }
+        name.truncate(length);
     }
 }
 
@@ -242,26 +242,38 @@ impl Pretty {
     /// Times are in UTC or the local zone.
     #[must_use]
     pub fn new(palette: Palette, utc: bool, fields: FieldSelection) -> Self {
-        let mut pretty = Self {
+        Self {
             palette,
             visible: VisibleParts::from_fields(&fields),
             fields,
             time_formatter: TimeFormatter { utc, second: None },
             column: ComponentColumn::default(),
-            keys: Vec::new(),
+            keys: RefCell::default(),
             line: String::new(),
-        };
-        let keys = Tidy::fields().iter().map(|field| {
-            let key = format!("{}=", logfmt::escape_key(field.name));
-            pretty.shows(field.name).then_some(key)
-        });
-        pretty.keys = keys.collect();
-        pretty
+        }
     }
 
-    /// Whether a [`Tidy`] line contains everything shown.
+    /// Appends ` name=`; false if the field is hidden.
+    fn push_key(&self, name: &str, dim: Style, out: &mut String) -> bool {
+        let new_key = || self.shows(name).then(|| format!("{}=", logfmt::escape_key(name)));
+        let mut keys = self.keys.borrow_mut();
+        if !keys.contains_key(name) {
+            if keys.len() == MAX_KEYS {
+                keys.clear();
+            }
+            keys.insert(name.to_owned(), new_key());
+        }
+        let Some(Some(key)) = keys.get(name) else {
+            return false;
+        };
+        out.push(' ');
+        paint(out, dim, |out| out.push_str(key));
+        true
+    }
+
+    /// Whether a [`Record`] contains everything shown.
     #[must_use]
-    pub const fn can_render_tidy(&self) -> bool {
+    pub const fn can_render_record(&self) -> bool {
         !self.fields.has_explicit_fields()
     }
 
@@ -331,10 +343,6 @@ impl Pretty {
                         columns: pad(line, begin, 0),
                     });
                 });
-                line.push(' ');
-            }
-            if shown.is_related() {
-                paint(line, palette.dim, |line| line.push_str(RELATED));
                 line.push(' ');
             }
             if self.visible.message {

@@ -1,12 +1,12 @@
 //! Unknown field names and suggestions.
 
-use schema::{FIELDS, Kind, field, level};
+use schema::{FIELDS, FieldKind, field, level};
 
+use super::ShowOptions;
 use crate::{
-    cli::ShowOptions,
-    config::nearest,
     filter::{Filter, Glob},
     query::{Criterion, Query},
+    suggestion::nearest,
 };
 
 /// Notes about unknown names that would otherwise change nothing silently: in `--fields`, `--hide`, and negated
@@ -144,8 +144,8 @@ fn is_within(name: &str, object: &str) -> bool {
 }
 
 /// Whether the schema does not define the names in an object.
-const fn is_open(kind: Kind) -> bool {
-    matches!(kind, Kind::FlatObject | Kind::KeywordMap)
+const fn is_open(kind: FieldKind) -> bool {
+    matches!(kind, FieldKind::FlatObject | FieldKind::KeywordMap)
 }
 
 #[cfg(test)]

@@ -1,170 +1,78 @@
-//! Searches files.
+//! Faster paths for files: all cores render or count lines that are independent of each other.
 
 use std::{collections::VecDeque, io::Write};
 
 use super::{
-    ContextLines, ReadMode, RunReport, SearchError, collect_sorted, no_match,
-    probe::SourceProbe,
-    related::{self, TraceLines},
-    show_entries, summarise,
-    traces::split_traces,
-    unknown_dependencies_note, write_summary,
+    RunReport, SearchError, SearchOptions,
+    lines::write_summary,
+    rendered::{CountWork, RenderWork},
 };
 use crate::{
-    cli::{Output, Search, ShowOptions},
     filter::Filter,
-    query::{Query, ResolvedContext, related::Related},
-    render::{ComponentColumn, Renderer},
-    source::{
-        Entry,
-        files::{self, FileError, RenderedLine},
-    },
+    render::{ComponentColumn, OutputFormat, Renderer},
+    source::{SourceError, files},
     summary::Summary,
 };
 
-/// Reads all lines of each trace and their related lines, by time.
+/// Whether files are searched, and the lines can be counted in any order.
+pub const fn can_count(search: &SearchOptions, summary: &Summary) -> bool {
+    !search.files.is_empty() && matches!(summary, Summary::Stats(_))
+}
+
+/// Counts the lines by component and level, and prints the counts.
 ///
 /// # Errors
 /// [`SearchError`]. An unreadable file is an error in the report.
-pub fn traces(search: &Search, query: &Query) -> Result<(Vec<Vec<Entry>>, RunReport), SearchError> {
-    let (context, notes) = resolve(search, query)?;
-    let filter = query.filter(&context);
-    if is_piped(search) {
-        let (found, mut report) = collect_sorted(files::open(&search.files, &filter)?);
-        report.notes.extend(notes);
-        let note = "related lines of the broker are missing: that needs several passes, and standard input \
-            is read once";
-        report.notes.push(note.to_owned());
-        let traces = split_traces(found, &Related::new(query), query, &context, &mut report);
-        return Ok((traces, report));
-    }
-    let read = |filter: &_| Ok(files::open(&search.files, filter)?);
-    let (related, errors) = related::find_related(query, &context, read)?;
-    let trace_lines = TraceLines {
-        related: &related,
-        filter,
-    };
-    let (found, mut report) = collect_sorted(trace_lines.select(Filter::NOTHING, read)?);
-    report.notes.extend(notes);
-    let traces = split_traces(found, &related, query, &context, &mut report);
-    let mut report = related::add_errors(report, errors);
-    explain_no_match(search, query, &mut report);
-    Ok((traces, report))
-}
-
-/// Resolves the context, with notes.
-fn resolve(search: &Search, query: &Query) -> Result<(ResolvedContext, Vec<String>), SearchError> {
-    if let (Some(option), true) = (query.related_option(), is_piped(search)) {
-        return Err(SearchError::TooOften(option));
-    }
-    if !query.needs_context() {
-        return Ok((ResolvedContext::default(), Vec::new()));
-    }
-    if is_piped(search) {
-        return Err(SearchError::Twice(query.dependencies.option().unwrap_or("photo")));
-    }
-    let context = files::resolve(&search.files, query)?;
-    let notes = unknown_dependencies_note(query, &context).into_iter().collect();
-    Ok((context, notes))
-}
-
-fn is_piped(search: &Search) -> bool {
-    search.files.iter().any(|file| file.as_os_str() == "-")
-}
-
-fn explain_no_match(search: &Search, query: &Query, report: &mut RunReport) {
-    if report.found == 0 && report.errors.is_empty() && !is_piped(search) {
-        let files = SourceProbe::Files(&search.files);
-        report.notes.extend(no_match::explain(search, query, files));
-    }
-}
-
-/// Searches files and prints the result.
-///
-/// # Errors
-/// [`SearchError`]. An unreadable file is an error in the report.
-pub fn search<W: Write>(search: &Search, query: &Query, out: Renderer<W>) -> Result<RunReport, SearchError> {
-    let mut report = run(search, query, out)?;
-    explain_no_match(search, query, &mut report);
-    Ok(report)
-}
-
-fn run<W: Write>(search: &Search, query: &Query, out: Renderer<W>) -> Result<RunReport, SearchError> {
-    let (context, notes) = resolve(search, query)?;
-    let report = RunReport {
-        notes,
-        ..RunReport::default()
-    };
-    let filter = query.filter(&context);
-    if query.related_option().is_some() {
-        let read = |filter: &_| Ok(files::open(&search.files, filter)?);
-        let (related, errors) = related::find_related(query, &context, read)?;
-        let trace_lines = TraceLines {
-            related: &related,
-            filter,
-        };
-        let report = related::show_lines(search, &trace_lines, query.scope(&context), read, out, report)?;
-        return Ok(related::add_errors(report, errors));
-    }
-    if let Some(summary) = Summary::from_options(search)? {
-        if matches!(summary, Summary::Stats(_)) {
-            return write_stats(files::count_lines(&search.files, &filter)?, summary, out, report);
-        }
-        return summarise(files::open(&search.files, &filter)?, summary, out, report);
-    }
-    let context_lines = ContextLines::from_options(&search.show);
-    if can_stream(search, context_lines) {
-        let lines = files::render_lines(&search.files, &filter, out.style())?;
-        return write_rendered(lines, &search.show, out, report);
-    }
-    let scope_filter = if context_lines.is_wanted() {
-        query.scope(&context)
-    } else {
-        filter.clone()
-    };
-    let entries = files::open(&search.files, &scope_filter)?;
-    show_entries(search, entries, ReadMode::All, &filter, out, report)
-}
-
-/// Whether lines can be rendered independently and in order.
-const fn can_stream(search: &Search, context_lines: ContextLines) -> bool {
-    let show = &search.show;
-    !show.reverse && !context_lines.is_wanted() && !matches!(show.output, Output::Json)
-}
-
-fn write_stats<W: Write>(
-    parts: impl Iterator<Item = Result<(Summary, u64), FileError>>,
+pub fn write_stats<W: Write>(
+    search: &SearchOptions,
+    filter: &Filter,
     mut summary: Summary,
     out: Renderer<W>,
     mut report: RunReport,
 ) -> Result<RunReport, SearchError> {
-    for part in parts {
+    let work = CountWork::new(filter.clone());
+    for part in files::process_blocks(&search.files, filter, work).map_err(SourceError::from)? {
         match part {
             Ok((part, found)) => {
                 report.found += found;
                 summary.merge(part);
             }
-            Err(error) => report.errors.push(error.to_string()),
+            Err(error) => report.add_error(&error),
         }
     }
     let found = report.found;
     write_summary(&summary, found, out, report)
 }
 
-fn write_rendered<W: Write>(
-    lines: impl Iterator<Item = Result<RenderedLine, FileError>>,
-    show: &ShowOptions,
+/// Whether files are searched, and their lines can be rendered independently and in order.
+pub fn can_render(search: &SearchOptions) -> bool {
+    let show = &search.show;
+    !search.files.is_empty()
+        && !show.reverse
+        && !show.context_lines().is_wanted()
+        && !matches!(show.output, OutputFormat::Json)
+}
+
+/// Renders and prints the lines.
+///
+/// # Errors
+/// [`SearchError`]. An unreadable file is an error in the report.
+pub fn write_lines<W: Write>(
+    search: &SearchOptions,
+    filter: &Filter,
     mut out: Renderer<W>,
     mut report: RunReport,
 ) -> Result<RunReport, SearchError> {
-    let first = show.limit.map_or(u64::MAX, |limit| limit as u64);
+    let work = RenderWork::new(filter.clone(), out.style().clone());
+    let lines = files::process_lines(&search.files, filter, work).map_err(SourceError::from)?;
+    let first = search.show.limit.map_or(u64::MAX, |limit| limit as u64);
     let mut last = VecDeque::new();
     let mut column = ComponentColumn::default();
     for line in lines {
         match line {
             Ok(line) => {
                 report.found += 1;
-                if let Some(tail) = show.tail {
+                if let Some(tail) = search.show.tail {
                     last.push_back(line);
                     if last.len() > tail {
                         last.pop_front();
@@ -178,7 +86,7 @@ fn write_rendered<W: Write>(
                     }
                 }
             }
-            Err(error) => report.errors.push(error.to_string()),
+            Err(error) => report.add_error(&error),
         }
     }
     for line in last {

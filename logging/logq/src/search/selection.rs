@@ -8,13 +8,12 @@ use std::{
     io::{self, Write},
 };
 
+use super::ShowOptions;
 use crate::{
-    cli::ShowOptions,
+    entry::{Entry, Order},
     render::Renderer,
-    source::{Entry, Order},
+    source::ContextLines,
 };
-
-const DEFAULT_REVERSE_LIMIT: usize = 1000;
 
 /// Which matches to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,43 +23,6 @@ pub enum LineLimit {
     First(usize),
     /// The newest.
     Last(usize),
-}
-
-impl LineLimit {
-    /// Reads the options. With `--reverse`, the newest matches are shown.
-    #[must_use]
-    pub fn from_options(show: &ShowOptions) -> Self {
-        match (show.reverse, show.limit, show.tail) {
-            (true, limit, tail) => Self::Last(tail.or(limit).unwrap_or(DEFAULT_REVERSE_LIMIT)),
-            (false, Some(limit), _) => Self::First(limit),
-            (false, None, Some(tail)) => Self::Last(tail),
-            (false, None, None) => Self::All,
-        }
-    }
-}
-
-/// Number of context lines around each match.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ContextLines {
-    pub before: usize,
-    pub after: usize,
-}
-
-impl ContextLines {
-    /// Reads `-A`, `-B` and `-C`.
-    #[must_use]
-    pub fn from_options(show: &ShowOptions) -> Self {
-        let lines = |lines: Option<usize>| lines.or(show.context).unwrap_or(0);
-        Self {
-            before: lines(show.before),
-            after: lines(show.after),
-        }
-    }
-
-    #[must_use]
-    pub const fn is_wanted(self) -> bool {
-        self.before > 0 || self.after > 0
-    }
 }
 
 /// A line to show.
@@ -108,7 +70,7 @@ impl<T> Selection<T> {
     /// Reads the options, for lines in the given order.
     #[must_use]
     pub fn from_options(show: &ShowOptions, order: Order) -> Self {
-        let (limit, context_lines) = (LineLimit::from_options(show), ContextLines::from_options(show));
+        let (limit, context_lines) = (show.line_limit(), show.context_lines());
         let mut selection = match (order, limit) {
             // The newest lines arrive first.
             (Order::Backward, LineLimit::Last(most)) => {
@@ -256,11 +218,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::cli::Cli;
+    use crate::search::{SearchOptions, options::DEFAULT_REVERSE_LIMIT};
+
+    #[derive(Parser)]
+    struct SearchArguments {
+        #[command(flatten)]
+        search: SearchOptions,
+    }
 
     fn show(options: &[String]) -> ShowOptions {
         let words = std::iter::once("logq").chain(options.iter().map(String::as_str));
-        Cli::try_parse_from(words).unwrap().search.show
+        SearchArguments::try_parse_from(words).unwrap().search.show
     }
 
     /// Number of each shown line, and whether it is a selected match.
@@ -339,7 +307,7 @@ mod tests {
             let show = show(&options);
             let expected = expected(&show, &found);
             prop_assert_eq!(&selected(&show, Order::Forward, &found), &expected);
-            if matches!(LineLimit::from_options(&show), LineLimit::Last(_)) {
+            if matches!(show.line_limit(), LineLimit::Last(_)) {
                 prop_assert_eq!(&selected(&show, Order::Backward, &found), &expected);
             }
         }

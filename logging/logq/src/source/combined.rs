@@ -2,19 +2,21 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     io::{self, Write},
 };
 
-use line::Time;
+use log_normalizer::Time;
 
 use super::{
-    Entry, Order, SourceError,
-    kubectl::KubectlSource,
-    merge::{Merged, Timed},
+    error::SourceError,
+    line_source::{Entries, LineSource},
+    merge::Merged,
     opensearch::OpenSearchSource,
+    pods::PodsSource,
 };
 use crate::{
+    entry::{Entry, Order, Timed},
     filter::Filter,
     query::{Query, ResolvedContext},
 };
@@ -22,7 +24,7 @@ use crate::{
 /// Both sources, if available.
 pub struct CombinedSource {
     store: Option<OpenSearchSource>,
-    pods: Option<KubectlSource>,
+    pods: Option<PodsSource>,
     /// Why a source is incomplete.
     errors: RefCell<Vec<String>>,
     /// Number of lines that only one source had, after the last line.
@@ -40,7 +42,7 @@ impl CombinedSource {
     #[must_use]
     pub fn new(
         store: Option<OpenSearchSource>,
-        pods: Option<KubectlSource>,
+        pods: Option<PodsSource>,
         missing: Option<SourceError>,
     ) -> Self {
         let errors = missing.map(|error| error.to_string());
@@ -52,40 +54,32 @@ impl CombinedSource {
         }
     }
 
-    #[must_use]
-    pub const fn store(&self) -> Option<&OpenSearchSource> {
-        self.store.as_ref()
+    /// The available sources.
+    fn sides(&self) -> impl Iterator<Item = &dyn LineSource> {
+        let store = self.store.iter().map(|store| store as &dyn LineSource);
+        store.chain(self.pods.iter().map(|pods| pods as &dyn LineSource))
     }
+}
 
-    #[must_use]
-    pub const fn pods(&self) -> Option<&KubectlSource> {
-        self.pods.as_ref()
-    }
-
-    /// The combined knowledge of both.
-    #[must_use]
-    pub fn resolve(&self, query: &Query) -> ResolvedContext {
+impl LineSource for CombinedSource {
+    fn resolve(&self, query: &Query) -> Result<ResolvedContext, SourceError> {
         let mut context = ResolvedContext::default();
-        if let Some(pods) = &self.pods {
-            context = pods.resolve(query);
-        }
-        if let Some(store) = &self.store {
-            match store.resolve(query) {
+        for side in self.sides() {
+            match side.resolve(query) {
                 Ok(more) => {
-                    context.dependencies.extend(more.dependencies);
-                    context.traces.extend(more.traces);
+                    context.merge(more);
                 }
                 Err(error) => self.errors.borrow_mut().push(error.to_string()),
             }
         }
-        context
+        Ok(context)
     }
 
-    /// The matching lines by time. OpenSearch's version of a line wins, because it has more fields.
-    pub fn lines(&self, filter: &Filter) -> impl Iterator<Item = Result<Entry, SourceError>> + '_ {
+    /// OpenSearch's version of a line wins, because it has more fields.
+    fn lines(&self, filter: &Filter, order: Order) -> Result<Entries<'_>, SourceError> {
         let mut sides: Vec<Box<dyn Iterator<Item = Result<SidedEntry, SourceError>> + '_>> = Vec::new();
         if let Some(store) = &self.store {
-            let lines = store.lines(filter, Order::Forward);
+            let lines = store.lines(filter, order);
             sides.push(Box::new(
                 lines.map(|line| Ok(SidedEntry(Side::OpenSearch, line?))),
             ));
@@ -95,24 +89,37 @@ impl CombinedSource {
             sides.push(Box::new(lines.map(|line| Ok(SidedEntry(Side::Pods, line?)))));
         }
         let has_both = sides.len() == 2;
-        Deduplicated {
+        Ok(Box::new(Deduplicated {
             lines: Merged::new(sides),
             unmatched: [HashSet::new(), HashSet::new()],
             is_complete: has_both,
             unmatched_counts: &self.unmatched_counts,
-        }
+        }))
     }
 
-    /// Takes notes and errors since the last call.
-    pub fn take_diagnostics(&self) -> (Vec<String>, Vec<String>) {
-        let (mut notes, mut errors) = self
-            .pods
-            .as_ref()
-            .map(KubectlSource::take_diagnostics)
-            .unwrap_or_default();
-        errors.extend(self.errors.take());
-        if let Some(store) = &self.store {
-            notes.extend(store.client().take_notes());
+    fn explain(&self, filter: &Filter, out: &mut dyn Write) -> io::Result<()> {
+        self.sides().try_for_each(|side| side.explain(filter, out))
+    }
+
+    fn has_match(&self, filter: &Filter) -> Option<bool> {
+        let answers = self.sides().map(|side| side.has_match(filter));
+        answers.reduce(|one, other| match (one, other) {
+            (Some(true), _) | (_, Some(true)) => Some(true),
+            (Some(false), Some(false)) => Some(false),
+            _ => None,
+        })?
+    }
+
+    fn values(&self, filter: &Filter, field: &str) -> BTreeSet<String> {
+        self.sides().flat_map(|side| side.values(filter, field)).collect()
+    }
+
+    fn take_diagnostics(&self) -> (Vec<String>, Vec<String>) {
+        let (mut notes, mut errors) = (Vec::new(), self.errors.take());
+        for side in self.sides() {
+            let (more_notes, more_errors) = side.take_diagnostics();
+            notes.extend(more_notes);
+            errors.extend(more_errors);
         }
         if let Some([opensearch, pods]) = self.unmatched_counts.take()
             && opensearch + pods > 0
@@ -122,20 +129,6 @@ impl CombinedSource {
             ));
         }
         (notes, errors)
-    }
-
-    /// Prints the requests.
-    ///
-    /// # Errors
-    /// An I/O error of the output.
-    pub fn explain(&self, filter: &Filter, out: &mut dyn Write) -> io::Result<()> {
-        if let Some(store) = &self.store {
-            store.explain(filter, out)?;
-        }
-        if let Some(pods) = &self.pods {
-            pods.explain(filter, out)?;
-        }
-        Ok(())
     }
 }
 

@@ -5,19 +5,9 @@ use std::{
     collections::{BinaryHeap, VecDeque},
 };
 
-use line::Time;
+use log_normalizer::Time;
 
-use super::Entry;
-
-pub trait Timed {
-    fn time(&self) -> Option<Time>;
-}
-
-impl Timed for Entry {
-    fn time(&self) -> Option<Time> {
-        self.document.timestamp()
-    }
-}
+use crate::entry::Timed;
 
 /// Merges the lines of several sources by time. Keeps the order within each source: an older line directly follows its
 /// predecessor. Filtered lines do not count.

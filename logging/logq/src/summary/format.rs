@@ -3,18 +3,15 @@
 use std::io::{self, Write};
 
 use chrono::{DateTime, Local, Utc};
-use line::Time;
+use log_normalizer::Time;
 use serde_json::Value;
 
-use crate::{
-    cli::Output,
-    render::{OutputWidth, Style},
-};
+use crate::render::{OutputFormat, OutputWidth, Style};
 
 /// Options of a summary's output.
 #[derive(Clone, Copy, Debug)]
 pub struct SummaryFormat {
-    pub output: Output,
+    pub output: OutputFormat,
     /// Show times in UTC.
     pub utc: bool,
     pub width: OutputWidth,
@@ -55,13 +52,13 @@ impl SummaryFormat {
     /// Writes rows as a JSON array or JSON lines, if the output format is JSON. Returns whether it is.
     pub(super) fn json(&self, rows: impl FnOnce() -> Vec<Value>, out: &mut impl Write) -> io::Result<bool> {
         match self.output {
-            Output::Json => writeln!(out, "{}", terminal::escaped(&Value::Array(rows()).to_string()))?,
-            Output::Jsonl => {
+            OutputFormat::Json => writeln!(out, "{}", terminal::escaped(&Value::Array(rows()).to_string()))?,
+            OutputFormat::Jsonl => {
                 for row in rows() {
                     writeln!(out, "{}", terminal::escaped(&row.to_string()))?;
                 }
             }
-            Output::Pretty | Output::Logfmt | Output::Raw => return Ok(false),
+            OutputFormat::Pretty | OutputFormat::Logfmt | OutputFormat::Raw => return Ok(false),
         }
         Ok(true)
     }

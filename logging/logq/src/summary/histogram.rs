@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
 };
 
-use line::Time;
+use log_normalizer::Time;
 use schema::level;
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ pub struct Histogram {
 }
 
 /// A bar with its number and counts, or a number of empty bars.
-enum Row {
+enum HistogramRow {
     Bar(i64, (u64, u64)),
     Empty(i64),
 }
@@ -100,17 +100,17 @@ impl Histogram {
     }
 
     /// The rows from the first to the last line. A long sequence of empty bars is one row.
-    fn rows(&self) -> Vec<Row> {
+    fn rows(&self) -> Vec<HistogramRow> {
         let mut rows = Vec::new();
         let mut next = None;
         for (number, counts) in &self.bars {
             let first = next.unwrap_or(*number);
             if number - first > MAX_EMPTY_ROWS {
-                rows.push(Row::Empty(number - first));
+                rows.push(HistogramRow::Empty(number - first));
             } else {
-                rows.extend((first..*number).map(|number| Row::Bar(number, (0, 0))));
+                rows.extend((first..*number).map(|number| HistogramRow::Bar(number, (0, 0))));
             }
-            rows.push(Row::Bar(*number, *counts));
+            rows.push(HistogramRow::Bar(*number, *counts));
             next = Some(number + 1);
         }
         rows
@@ -138,7 +138,7 @@ impl Histogram {
         }
         for row in rows {
             match row {
-                Row::Bar(number, (all, warn_or_error)) => {
+                HistogramRow::Bar(number, (all, warn_or_error)) => {
                     let columns = (all * room).div_ceil(max_lines.max(1));
                     let full = (warn_or_error * room).div_ceil(max_lines.max(1)).min(columns);
                     let bar: String = (0..columns)
@@ -148,7 +148,7 @@ impl Histogram {
                     let row = format!("{begin}  {all:>8}  {warn_or_error:>10}  {bar}");
                     writeln!(out, "{}", row.trim_end())?;
                 }
-                Row::Empty(bars) => {
+                HistogramRow::Empty(bars) => {
                     let span = format_width(bars.saturating_mul(self.seconds()));
                     writeln!(out, "{:<19}  {:>8}  ({span} without a line)", "…", 0)?;
                 }
@@ -156,11 +156,13 @@ impl Histogram {
         }
         if max_lines > 0 {
             let each = format_width(self.seconds());
-            let column = max_lines.div_ceil(room);
-            let lines = if column == 1 { "line" } else { "lines" };
+            let block = match max_lines.div_ceil(room) {
+                1 => "one line".to_owned(),
+                lines => format!("up to {lines} lines"),
+            };
             writeln!(
                 out,
-                "each row {each}; █ warn and error, ░ other lines, up to {column} {lines} a column"
+                "each row is {each}; █ warn and error, ░ other lines; each block is {block}"
             )?;
         }
         if self.untimed > 0 {

@@ -7,7 +7,7 @@ mod top;
 
 use std::io::{self, Write};
 
-use line::Document;
+use log_normalizer::Document;
 
 pub use self::{
     format::SummaryFormat,
@@ -15,7 +15,6 @@ pub use self::{
     stats::{NO_COMPONENT, Stats},
     top::Top,
 };
-use crate::cli::Search;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SummaryError {
@@ -35,34 +34,6 @@ pub enum Summary {
 }
 
 impl Summary {
-    /// Reads the options; None to show lines. A component named without wildcards has a row even without a line.
-    ///
-    /// # Errors
-    /// [`SummaryError`].
-    pub fn from_options(search: &Search) -> Result<Option<Self>, SummaryError> {
-        let show = &search.show;
-        // `--limit` sets the number of values of `--top`.
-        let part = show
-            .limiting_option()
-            .filter(|part| show.top.is_none() || *part != "limit");
-        if let Some(part) = part.filter(|_| show.stats || show.histogram || show.top.is_some()) {
-            return Err(SummaryError::Part(part));
-        }
-        if show.stats {
-            let named = search.select.components.iter().map(String::as_str);
-            let named = named.filter(|name| !name.contains(['*', '?']));
-            return Ok(Some(Self::Stats(Stats::with_components(named))));
-        }
-        if show.histogram {
-            return Ok(Some(Self::Histogram(Histogram::default())));
-        }
-        let Some(field) = &show.top else { return Ok(None) };
-        if field.trim().is_empty() {
-            return Err(SummaryError::Field(field.clone()));
-        }
-        Ok(Some(Self::Top(Top::new(field.trim().to_owned(), show.limit))))
-    }
-
     /// The field of `--top`, if no line has it.
     #[must_use]
     pub fn missing(&self) -> Option<&str> {
@@ -84,7 +55,12 @@ impl Summary {
         }
     }
 
-    pub fn count(&mut self, component: Option<&str>, level: Option<&str>, time: Option<line::Time>) {
+    pub fn count(
+        &mut self,
+        component: Option<&str>,
+        level: Option<&str>,
+        time: Option<log_normalizer::Time>,
+    ) {
         if let Self::Stats(stats) = self {
             stats.add(component, level, 1, time.map(|time| (time, time)));
         }

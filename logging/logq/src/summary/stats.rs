@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
 };
 
-use line::Time;
+use log_normalizer::Time;
 use schema::level;
 use serde_json::{Map, Value, json};
 use terminal::escaped;
@@ -23,10 +23,10 @@ const NO_LEVEL: &str = "none";
 pub type Span = Option<(Time, Time)>;
 
 #[derive(Clone, Debug, Default)]
-pub struct Stats(BTreeMap<String, Row>);
+pub struct Stats(BTreeMap<String, StatsRow>);
 
 #[derive(Clone, Debug, Default)]
-struct Row {
+struct StatsRow {
     /// By level, most severe first; lines without a level last.
     levels: [u64; 6],
     span: Span,
@@ -38,7 +38,7 @@ impl Stats {
         Self(
             named
                 .into_iter()
-                .map(|name| (name.to_owned(), Row::default()))
+                .map(|name| (name.to_owned(), StatsRow::default()))
                 .collect(),
         )
     }
@@ -47,7 +47,7 @@ impl Stats {
     pub fn add(&mut self, component: Option<&str>, level: Option<&str>, lines: u64, span: Span) {
         let component = component.unwrap_or(NO_COMPONENT);
         if !self.0.contains_key(component) {
-            self.0.insert(component.to_owned(), Row::default());
+            self.0.insert(component.to_owned(), StatsRow::default());
         }
         let Some(row) = self.0.get_mut(component) else {
             return;
@@ -65,8 +65,8 @@ impl Stats {
         }
     }
 
-    fn all(&self) -> Row {
-        let mut all = Row::default();
+    fn all(&self) -> StatsRow {
+        let mut all = StatsRow::default();
         self.0.values().for_each(|row| all.merge(row));
         all
     }
@@ -79,7 +79,7 @@ impl Stats {
         }
         let levels = level::ALL.into_iter().chain([NO_LEVEL]);
         let head = ["component", "lines"].into_iter().chain(levels);
-        let mut table = Table::new(head.chain(["newest", "age"]));
+        let mut table = StatsTable::new(head.chain(["newest", "age"]));
         for (component, row) in &self.0 {
             table.row(row.cells(escaped(component), format));
         }
@@ -121,7 +121,7 @@ impl Stats {
     }
 }
 
-impl Row {
+impl StatsRow {
     fn merge(&mut self, other: &Self) {
         for (count, more) in self.levels.iter_mut().zip(other.levels) {
             *count += more;
@@ -155,9 +155,9 @@ fn union(one: Span, other: Span) -> Span {
 }
 
 /// A table with right-aligned columns after the first.
-struct Table(Vec<Vec<String>>);
+struct StatsTable(Vec<Vec<String>>);
 
-impl Table {
+impl StatsTable {
     fn new(head: impl IntoIterator<Item = &'static str>) -> Self {
         Self(vec![head.into_iter().map(str::to_owned).collect()])
     }

@@ -82,11 +82,15 @@ fn invalid_view_fails_when_used() {
          --limit 2\"\n"
     ));
     let pods = home.pods.to_str().unwrap();
-    for arguments in [["-c", "postgres"], ["view", "database"], ["view", "trouble"]] {
+    for (arguments, notes) in [
+        (["-c", "postgres"], ""),
+        (["view", "database"], ""),
+        (["view", "trouble"], "logq: 1 line without a level was left out\n"),
+    ] {
         let output = home.logq(&[&arguments[..], &[pods]].concat()).output().unwrap();
         assert_eq!(
             (output.status.code(), home.errors(&output).as_str()),
-            (Some(0), "")
+            (Some(0), notes)
         );
     }
     let bad = "logq: error: HOME/.config/logq/config.toml:10: views.bad.about must be a text in quotation \

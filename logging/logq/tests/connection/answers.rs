@@ -236,6 +236,12 @@ fn local_server_bypasses_the_proxy() {
 async fn other_server_is_distinguished_from_opensearch() {
     for (page, is_other) in [
         ("<h1>Not Found</h1>", true),
+        // OpenSearch Dashboards and RabbitMQ.
+        (
+            r#"{"statusCode":404,"error":"Not Found","message":"Not Found"}"#,
+            true,
+        ),
+        (r#"{"error":"Object Not Found","reason":"Not Found"}"#, true),
         // OpenSearch's responses for a missing pipeline, document and alias.
         ("{}", false),
         ("", false),

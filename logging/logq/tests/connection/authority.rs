@@ -5,28 +5,27 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::CertificateParams;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use test_support::tls::{self, Certificate};
 
 use crate::peer::{answer, serve, serve_one};
 
 /// An authority with one server certificate and one client certificate, as PEM files.
-pub struct Authority {
+pub struct TestCertificates {
     folder: tempfile::TempDir,
-    issuer: CertifiedIssuer<'static, KeyPair>,
+    authority: tls::Authority,
 }
 
-impl Authority {
+impl TestCertificates {
     pub fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let authority = tls::Authority::new("the tests");
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("ca.pem"), issuer.pem()).unwrap();
-        let this = Self { folder, issuer };
+        fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+        let this = Self { folder, authority };
         this.certify("server", &["127.0.0.1"], |_| {});
         this.certify("elsewhere", &["search.example"], |_| {});
         this.certify("expired", &["127.0.0.1"], |params| {
@@ -38,17 +37,10 @@ impl Authority {
     }
 
     fn certify(&self, name: &str, names: &[&str], change: impl FnOnce(&mut CertificateParams)) {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = CertificateParams::new(names).unwrap();
-        change(&mut params);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        fs::write(self.folder.path().join(format!("{name}.pem")), certificate.pem()).unwrap();
-        fs::write(
-            self.folder.path().join(format!("{name}.key")),
-            key.serialize_pem(),
-        )
-        .unwrap();
+        let Certificate { certificate, key } = self.authority.certify_with(names, change);
+        for (extension, pem) in [("pem", certificate), ("key", key)] {
+            fs::write(self.folder.path().join(format!("{name}.{extension}")), pem).unwrap();
+        }
     }
 
     pub fn path(&self, name: &str) -> String {

@@ -61,7 +61,7 @@ fn command(url: &str, arguments: &[&str]) -> Command {
         .env("LOGQ_OPENSEARCH_URL", url)
         .env("LOGQ_SOURCE", "opensearch")
         .env("LOGQ_SINCE", "all")
-        .env("LOGQ_KUBECTL", "/nowhere/kubectl")
+        .env("KUBECONFIG", "/nowhere/kubeconfig")
         .env("LOGQ_CONFIG", "");
     command
 }

@@ -11,16 +11,16 @@ mod tls;
 
 use std::collections::HashMap;
 
-use logq::opensearch::{Client, Error, Method, Settings, SettingsError};
+use logq::opensearch::{Client, Error, Method, OpenSearchSettings, OpenSearchSettingsError};
 
 const PASSWORD: &str = "hunter2-never-shown";
 
-fn settings(values: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+fn settings(values: &[(&str, &str)]) -> Result<OpenSearchSettings, OpenSearchSettingsError> {
     let values: HashMap<String, String> = values
         .iter()
         .map(|(name, value)| (format!("LOGQ_OPENSEARCH_{name}"), (*value).to_owned()))
         .collect();
-    Settings::read(&|name| values.get(name).cloned())
+    OpenSearchSettings::read(&|name| values.get(name).cloned())
 }
 
 fn client(values: &[(&str, &str)]) -> Client {

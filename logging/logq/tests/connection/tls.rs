@@ -6,7 +6,7 @@ use logq::opensearch::{Client, Error};
 
 use crate::{
     PASSWORD,
-    authority::Authority,
+    authority::TestCertificates,
     client,
     peer::{answer, serve},
     search, settings,
@@ -21,7 +21,7 @@ async fn tls_failure(values: &[(&str, &str)]) -> String {
 
 #[tokio::test]
 async fn tls_errors_suggest_a_remedy() {
-    let authority = Authority::new();
+    let authority = TestCertificates::new();
     let ca = authority.path("ca.pem");
     let (url, _requests) = authority.server("server", false);
     let text = tls_failure(&[("URL", &url)]).await;
@@ -52,7 +52,7 @@ async fn tls_errors_suggest_a_remedy() {
 
 #[tokio::test]
 async fn client_certificate_and_password_are_sent_together() {
-    let authority = Authority::new();
+    let authority = TestCertificates::new();
     let (ca, certificate, key) = (
         authority.path("ca.pem"),
         authority.path("client.pem"),

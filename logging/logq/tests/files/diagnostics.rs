@@ -241,6 +241,65 @@ fn unknown_field_names_are_reported() {
     }
 }
 
+/// Lines that --level, --since or --until leave out only because they have no level or no time.
+#[test]
+fn lines_without_a_time_or_a_level_are_counted() {
+    let lines = b"{\"time\":\"2026-11-22T10:00:00Z\",\"level\":\"error\",\"msg\":\"a\"}\n\
+        {\"time\":\"2026-11-22T10:00:01Z\",\"msg\":\"b\"}\n{\"msg\":\"c\"}\n\
+        2026-11-22 10:00:02,500 ERROR d\njava.io.IOException: e\n\tat f\n\
+        {\"time\":\"2026-11-22T10:00:03Z\",\"level\":\"info\",\"msg\":\"g\"}\n";
+    let time = "2 lines without a time were left out\n";
+    let since = [
+        "--since",
+        "2026-11-22T09:00:00Z",
+        "--until",
+        "2026-11-22T11:00:00Z",
+        "--utc",
+    ];
+    for (arguments, notes) in [
+        (
+            ["--level", "error"].as_slice(),
+            "3 lines without a level were left out\n",
+        ),
+        (
+            &["--level", "error", "--grep", "b"],
+            "1 line without a level was left out\n",
+        ),
+        (&["-f", "level=error"], ""),
+        (&[], ""),
+        (&since, time),
+        (&["--stats"], ""),
+        (
+            &["--level", "error", "--stats"],
+            "3 lines without a level were left out\n",
+        ),
+        (
+            &["--level", "error", "-o", "json"],
+            "3 lines without a level were left out\n",
+        ),
+        (
+            &["--level", "error", "-C", "1"],
+            "3 lines without a level were left out\n",
+        ),
+        (
+            &["--level", "error", "--follow"],
+            "3 lines without a level were left out\n",
+        ),
+        (&["--level", "trace", "--grep", "^[ag]$"], ""),
+    ] {
+        let output = piped(arguments, lines);
+        let notes: String = notes.lines().map(|note| format!("logq: {note}\n")).collect();
+        assert_eq!(text(&output.stderr), notes, "{arguments:?}");
+        assert!(!text(&output.stdout).contains("left out"), "{arguments:?}");
+    }
+    let output = piped(&[&since[..], &["--level", "error"]].concat(), lines);
+    assert_eq!(text(&output.stdout).lines().count(), 2);
+    assert_eq!(
+        text(&output.stderr),
+        format!("logq: {time}logq: 1 line without a level was left out\n")
+    );
+}
+
 /// logq ignores a pipe that is not an argument, and reports data in it.
 #[test]
 fn ignored_standard_input_is_reported() {
@@ -249,7 +308,7 @@ fn ignored_standard_input_is_reported() {
             .args(arguments)
             .env("LOGQ_CONFIG", "")
             .env("LOGQ_OPENSEARCH_URL", "http://127.0.0.1:1")
-            .env("LOGQ_KUBECTL", "/nowhere/kubectl")
+            .env("KUBECONFIG", "/nowhere/kubeconfig")
             .stdin(input)
             .output()
             .unwrap();

@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails with a panic")]
 
-#[path = "../support/ages.rs"]
-mod ages;
 mod diagnostics;
 mod output;
 #[path = "../support/pipe.rs"]

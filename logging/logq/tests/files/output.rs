@@ -4,14 +4,14 @@ use std::{fs, io::Write, process::Command};
 
 use flate2::{Compression, write::GzEncoder};
 
-use super::{ages, logq, pipe, piped, text, world};
+use super::{logq, pipe, piped, text, world};
 
 #[test]
 fn each_trace_has_a_waterfall() {
     let folder = tempfile::tempdir().unwrap();
     let pods = world::write_with_connections(folder.path());
     let show = |arguments: &[&str]| {
-        let output = logq(&[&["trace", "--utc"], arguments].concat(), &pods)
+        let output = logq(&[&["trace", "--utc", "--with-queue"], arguments].concat(), &pods)
             .output()
             .unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
@@ -31,7 +31,7 @@ fn each_trace_has_a_waterfall() {
     );
     assert_eq!(show(&["4bf92f35"]), both);
     let lines = show(&["--photo", "17", "-o", "jsonl"]);
-    assert_eq!(lines.lines().count(), 4, "{lines}");
+    assert_eq!(lines.lines().count(), 9, "{lines}");
     assert!(lines.lines().all(|line| line.starts_with('{')), "{lines}");
 
     let none = Command::new(env!("CARGO_BIN_EXE_logq"))
@@ -295,7 +295,7 @@ fn summaries_have_text_and_json_forms() {
     let pods = world::write(folder.path());
     let show = |arguments: &[&str], zone: &str| {
         let output = logq(arguments, &pods).env("TZ", zone).output().unwrap();
-        ages::without(&text(&output.stdout))
+        world::without_ages(&text(&output.stdout))
     };
     insta::assert_snapshot!("stats", show(&["--stats"], "UTC"));
     // A named component has a row even without lines; a pattern has none.

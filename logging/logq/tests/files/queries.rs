@@ -138,50 +138,33 @@ fn ambiguous_and_skipped_local_times_are_resolved() {
 }
 
 #[test]
-fn broker_connection_lines_are_related_to_a_trace() {
+fn broker_lines_in_the_time_of_a_trace_are_shown() {
     let folder = tempfile::tempdir().unwrap();
     let pods = world::write_with_connections(folder.path());
-    for (arguments, found) in world::RELATED {
-        let output = logq(&[arguments, ["-o", "jsonl", "--utc"].as_slice()].concat(), &pods)
-            .output()
-            .unwrap();
-        let errors = text(&output.stderr);
-        let expected: Vec<&str> = found.split_whitespace().collect();
-        assert_eq!(world::first_words(&output), expected, "{arguments:?}: {errors}");
-        for (line, word) in text(&output.stdout).lines().zip(expected) {
-            let is_found = word.starts_with('c') && word != "c5" || arguments.contains(&world::OTHER_TRACE);
-            let marked = is_found && word.starts_with('c');
-            assert_eq!(
-                line.contains(r#""tags":["related"]"#),
-                marked,
-                "{arguments:?}: {line}"
-            );
-        }
-    }
+    world::check_cases(world::BROKER_CASES, &[], |arguments| {
+        logq(arguments, &pods).output().unwrap()
+    });
     let show = |arguments: &[&str]| text(&logq(arguments, &pods).output().unwrap().stdout);
-    insta::assert_snapshot!("related_waterfall", show(&["trace", world::TRACE, "--utc"]));
+    let waterfall = ["trace", world::TRACE, "--with-queue", "--utc"];
+    insta::assert_snapshot!("broker_waterfall", show(&waterfall));
+    assert!(!show(&["trace", world::TRACE, "--utc"]).contains("rabbitmq"));
     let arguments = ["--trace", world::TRACE, "--with-queue", "--utc"];
-    insta::assert_snapshot!("related_pretty", show(&arguments));
-    let logfmt = show(
-        &[
-            arguments.as_slice(),
-            &["-o", "logfmt", "--fields", "message,tags"],
-        ]
-        .concat(),
+    let message = text(&logq(&arguments, &pods).output().unwrap().stderr);
+    assert!(
+        message
+            .contains("--with-queue shows all lines of the broker from 5 s before a trace to 5 s after it"),
+        "{message}"
     );
-    insta::assert_snapshot!("related_logfmt", logfmt);
     assert!(show(&[arguments.as_slice(), &["--stats"]].concat()).contains("rabbitmq"));
     let explained = show(&[arguments.as_slice(), &["--explain"]].concat());
     assert!(
         explained.contains("from 5 s before the first line of a trace to 5 s after"),
         "{explained}"
     );
-    let json = show(&[arguments.as_slice(), &["-o", "json", "--level", "warn"]].concat());
-    assert!(json.contains(r#""tags":["related"]"#), "{json}");
 }
 
 #[test]
-fn pipe_has_no_related_lines() {
+fn pipe_has_no_broker_lines_beside_a_trace() {
     let line = format!(
         "{{\"level\":\"info\",\"msg\":\"m\",\"trace_id\":\"{}\"}}\n",
         world::TRACE
@@ -193,9 +176,6 @@ fn pipe_has_no_related_lines() {
         message.contains("--with-all with a trace or a photo needs several passes over the lines"),
         "{message}"
     );
-    let drawn = piped(&["trace", world::TRACE], line.as_bytes());
-    let message = text(&drawn.stderr);
-    assert!(message.contains("standard input is read once"), "{message}");
 }
 
 #[test]

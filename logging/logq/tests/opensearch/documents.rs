@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use super::store::Store;
-use line::{Line, Origin, Place, Pods, normalize};
+use super::log_store::LogStore;
+use log_normalizer::{ContainerRef, Origin, PodList, RawLine, normalize};
 use logq::opensearch::Method;
-use schema::{FIELDS, Kind, MAX_TERM_BYTES, field, stream};
+use schema::{FIELDS, FieldKind, MAX_TERM_BYTES, field, stream};
 use serde_json::{Value, json};
 
 const WHAT: &str = "storing every line in OpenSearch";
@@ -45,7 +45,7 @@ fn get<'a>(document: &'a Value, name: &str) -> Option<&'a Value> {
 
 #[tokio::test]
 async fn golden_documents_are_stored_and_found() {
-    let Some(store) = Store::from_environment(WHAT).await else {
+    let Some(store) = LogStore::from_environment(WHAT).await else {
         return;
     };
     store.bootstrap().await;
@@ -71,16 +71,18 @@ async fn golden_documents_are_stored_and_found() {
                 .as_str()
                 .is_some_and(|text| text.encode_utf16().count() > MAX_TERM_BYTES);
             match field.kind {
-                Kind::Keyword | Kind::Long | Kind::Double | Kind::Boolean if !long => {
+                FieldKind::Keyword | FieldKind::Long | FieldKind::Double | FieldKind::Boolean if !long => {
                     terms.push(json!({ "term": { field.name: value } }));
                 }
-                Kind::DateNanos => {
+                FieldKind::DateNanos => {
                     terms.push(json!({ "range": { field.name: { "gte": value, "lte": value } } }));
                 }
-                Kind::Keywords => terms.push(json!({ "terms": { field.name: value } })),
-                Kind::KeywordMap | Kind::FlatObject if value.as_object().is_some_and(|o| !o.is_empty()) => {
+                FieldKind::Keywords => terms.push(json!({ "terms": { field.name: value } })),
+                FieldKind::KeywordMap | FieldKind::FlatObject
+                    if value.as_object().is_some_and(|o| !o.is_empty()) =>
+                {
                     for (name, value) in value.as_object().unwrap() {
-                        let indexed = field.kind == Kind::FlatObject
+                        let indexed = field.kind == FieldKind::FlatObject
                             || schema::label::ALL
                                 .iter()
                                 .any(|label| schema::label::stored(label).as_ref() == Some(name));
@@ -108,7 +110,7 @@ async fn golden_documents_are_stored_and_found() {
 
 #[tokio::test]
 async fn part_of_a_long_message_is_found() {
-    let Some(store) = Store::from_environment(WHAT).await else {
+    let Some(store) = LogStore::from_environment(WHAT).await else {
         return;
     };
     store.bootstrap().await;
@@ -146,7 +148,7 @@ async fn part_of_a_long_message_is_found() {
 
 /// The document of a line: stream, id, document.
 pub fn normalized(bytes: &[u8], origin: &Origin) -> (String, String, String) {
-    let mut document = normalize(&Line::plain(bytes, 0), origin).into_members();
+    let mut document = normalize(&RawLine::plain(bytes, 0), origin).into_members();
     document
         .entry(field::TIMESTAMP)
         .or_insert("2026-11-22T10:00:00.000000000Z".into());
@@ -243,12 +245,12 @@ fn contradictions() -> Vec<Vec<u8>> {
 
 #[tokio::test]
 async fn no_line_is_rejected() {
-    let Some(store) = Store::from_environment(WHAT).await else {
+    let Some(store) = LogStore::from_environment(WHAT).await else {
         return;
     };
     store.bootstrap().await;
-    let pods = Pods::read(&fs::read(golden().join("pods.json")).unwrap()).unwrap();
-    let place = Place {
+    let pods = PodList::read(&fs::read(golden().join("pods.json")).unwrap()).unwrap();
+    let place = ContainerRef {
         namespace: "photos".into(),
         pod: "nobody-knows".into(),
         uid: "1".into(),
@@ -257,7 +259,7 @@ async fn no_line_is_rejected() {
     let run = format!("{:?}", std::time::SystemTime::now());
     for origin in [
         Origin::Source(run.clone()),
-        pods.origin(Place { uid: run, ..place }),
+        pods.origin(ContainerRef { uid: run, ..place }),
     ] {
         let mut documents: BTreeMap<String, (String, String, String)> = BTreeMap::new();
         for line in hostile().into_iter().chain(contradictions()) {
@@ -276,7 +278,7 @@ async fn no_line_is_rejected() {
 /// In OpenSearch, `app` cannot be both a text and an object with `kubernetes.io/name`; the dots are replaced.
 #[tokio::test]
 async fn conflicting_labels_are_stored() {
-    let Some(store) = Store::from_environment(WHAT).await else {
+    let Some(store) = LogStore::from_environment(WHAT).await else {
         return;
     };
     store.bootstrap().await;
@@ -287,8 +289,8 @@ async fn conflicting_labels_are_stored() {
         } },
         "spec": { "nodeName": "node", "containers": [{ "name": "c" }] }, "status": {},
     }] });
-    let pods = Pods::read(pods.to_string().as_bytes()).unwrap();
-    let origin = pods.origin(Place {
+    let pods = PodList::read(pods.to_string().as_bytes()).unwrap();
+    let origin = pods.origin(ContainerRef {
         namespace: "n".into(),
         pod: "p".into(),
         uid: "u".into(),

@@ -1,33 +1,24 @@
 //! Pods replace an OpenSearch without their lines, for example without Fluentd.
 
 use std::{
-    fs,
-    path::Path,
-    process::{Command, Output},
+    process::Output,
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 
 use crate::{
-    kubectl::stand_in,
-    running::{self, Running},
-    store::Store,
+    api_server::{ApiServer, ListFault},
+    log_store::LogStore,
+    running::{self, RunningLogq},
     world,
 };
 
 const WHAT: &str = "the fallback to pods";
 
-fn in_cluster(command: &mut Command, folder: &Path) {
-    command
-        .env("LOGQ_KUBECTL", stand_in())
-        .env("STAND_IN_FOLDER", folder)
-        .env("STAND_IN_CALLS", folder.join("calls"));
-}
-
-fn ask(store: &Store, folder: &Path, arguments: &[&str]) -> Output {
+fn ask(store: &LogStore, server: &ApiServer, arguments: &[&str]) -> Output {
     let mut command = running::search_command(store.url(), arguments);
-    in_cluster(&mut command, folder);
+    server.configure(&mut command);
     command.output().unwrap()
 }
 
@@ -35,23 +26,16 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// The kubectl calls since the last check.
-fn calls(folder: &Path) -> String {
-    let calls = fs::read_to_string(folder.join("calls")).unwrap_or_default();
-    let _ = fs::remove_file(folder.join("calls"));
-    calls
-}
-
 #[tokio::test]
 async fn pods_replace_an_opensearch_without_their_lines() {
-    let Some(store) = Store::empty(WHAT).await else {
+    let Some(store) = LogStore::empty(WHAT).await else {
         return;
     };
     store.bootstrap().await;
     let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    world::write(folder);
-    let ask = |arguments: &[&str]| ask(&store, folder, arguments);
+    world::write(folder.path());
+    let server = ApiServer::start(folder.path());
+    let ask = |arguments: &[&str]| ask(&store, &server, arguments);
     world::check_cases(world::CASES, &["--source", "auto"], ask);
 
     let output = ask(&["-c", "irmgard", "-o", "json"]);
@@ -64,7 +48,7 @@ async fn pods_replace_an_opensearch_without_their_lines() {
     let message = text(&output.stderr);
     assert!(
         message.starts_with(
-            "logq: OpenSearch has no lines of irmgard. logq reads the pods of the context there with kubectl \
+            "logq: OpenSearch has no lines of irmgard. logq reads the pods of the context there \
              instead; missing there: "
         ),
         "{message}"
@@ -75,28 +59,28 @@ async fn pods_replace_an_opensearch_without_their_lines() {
     let trace = ask(&["trace", "--photo", "17"]);
     assert!(trace.status.success() && !trace.stdout.is_empty(), "{trace:?}");
 
-    let mut followed = Running::start_with(store.url(), &["-c", "irmgard", "-o", "jsonl"], |command| {
-        in_cluster(command, folder);
+    let mut followed = RunningLogq::start_with(store.url(), &["-c", "irmgard", "-o", "jsonl"], |command| {
+        server.configure(command);
     });
     followed.wait_for("i4 detail");
     followed.wait_for_message("OpenSearch has no lines of irmgard");
     assert_eq!(followed.interrupt().0, 0);
 
     // With --source opensearch, there is no fallback.
-    calls(folder);
+    server.requests();
     let output = ask(&["-c", "irmgard", "--source", "opensearch"]);
-    assert_eq!((output.status.code(), calls(folder)), (Some(1), String::new()));
+    assert_eq!((output.status.code(), server.requests()), (Some(1), Vec::new()));
 }
 
 #[tokio::test]
 async fn opensearch_with_lines_is_never_replaced() {
-    let Some(store) = Store::empty(WHAT).await else {
+    let Some(store) = LogStore::empty(WHAT).await else {
         return;
     };
     store.bootstrap().await;
     let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    world::write(folder);
+    world::write(folder.path());
+    let server = ApiServer::start(folder.path());
     let line = json!({
         "@timestamp": "2026-11-22T10:00:00.000000000Z", "level": "info", "message": "stored before",
         "component": "irmgard", "kubernetes": { "namespace": "photos", "pod": "irmgard-a" },
@@ -112,14 +96,14 @@ async fn opensearch_with_lines_is_never_replaced() {
         (["-c", "irmgard", "--grep", "stored original"], 0),
         (["--level", "error", "-n", "photos"], 0),
     ] {
-        let output = ask(&store, folder, &arguments);
+        let output = ask(&store, &server, &arguments);
         let shown = text(&output.stdout).lines().count();
-        assert_eq!((shown, calls(folder)), (found, String::new()), "{arguments:?}");
+        assert_eq!((shown, server.requests()), (found, Vec::new()), "{arguments:?}");
     }
     // Only the pods have lines of one of the two components.
     let output = ask(
         &store,
-        folder,
+        &server,
         &["-c", "irmgard,postgres", "--grep", "^d", "-o", "jsonl"],
     );
     assert_eq!(world::first_words(&output), ["d1", "d2"]);
@@ -129,30 +113,30 @@ async fn opensearch_with_lines_is_never_replaced() {
         "{message}"
     );
     // A component without pods: no fallback.
-    let output = ask(&store, folder, &["-c", "elsewhere"]);
+    let output = ask(&store, &server, &["-c", "elsewhere"]);
     let message = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(!message.contains("instead"), "{message}");
 }
 
-/// With an unknown component, an unresponsive kubectl does not delay the result by a minute.
+/// With an unknown component, an unresponsive API server does not delay the result by a minute.
 #[tokio::test]
 async fn unresponsive_cluster_does_not_delay_the_result() {
-    let Some(store) = Store::empty(WHAT).await else {
+    let Some(store) = LogStore::empty(WHAT).await else {
         return;
     };
     store.bootstrap().await;
     let folder = tempfile::tempdir().unwrap();
     world::write(folder.path());
+    let server = ApiServer::start(folder.path());
+    server.set_list_fault(Some(ListFault::Silent));
     let start = Instant::now();
-    let mut command = running::search_command(store.url(), &["-c", "irmgrad"]);
-    in_cluster(&mut command, folder.path());
-    let output = command.env("STAND_IN_SILENT", "get").output().unwrap();
+    let output = ask(&store, &server, &["-c", "irmgrad"]);
     let (took, message) = (start.elapsed(), text(&output.stderr));
     assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(message.contains("no lines of component irmgrad"), "{message}");
-    assert!(calls(folder.path()).contains("get pods"), "no call of kubectl");
-    let why = "kubectl did not answer within 5s; --source kubectl waits longer";
+    assert_eq!(server.requests(), ["/api/v1/pods?limit=500"]);
+    let why = "the cluster did not answer within 5s; --source kubectl waits longer";
     assert!(message.contains(why), "{message}");
     assert!(took < Duration::from_secs(20), "{took:?}");
 }

@@ -1,41 +1,35 @@
-//! OpenSearch through a port-forward of kubectl's stand-in.
+//! OpenSearch through a port-forward.
 
 use std::{
-    fs,
     path::Path,
     process::{Command, Output, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use logq::opensearch::Method;
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::Signal;
+use test_support::eventually;
 
 use crate::{
-    kubectl::stand_in,
-    running::{self, Running},
-    store::Store,
+    api_server::{ApiServer, ForwardFault},
+    log_store::LogStore,
+    running::{self, RunningLogq},
     world,
 };
 
 const PLACE: &str = "kubernetes://irmgard/opensearch";
 
-/// Configures a cluster with OpenSearch.
-fn in_cluster(command: &mut Command, store: &Store, folder: &Path) {
-    let server = store.url().trim_start_matches("http://").trim_end_matches('/');
-    command
-        .env("LOGQ_KUBECTL", stand_in())
-        .env("STAND_IN_FOLDER", folder)
-        .env("STAND_IN_CALLS", folder.join("calls"))
-        .env("STAND_IN_SERVER", server);
+/// A cluster with this OpenSearch.
+fn cluster(store: &LogStore, folder: &Path) -> ApiServer {
+    let server = ApiServer::start(folder);
+    server.set_opensearch(store.url().trim_start_matches("http://").trim_end_matches('/'));
+    server
 }
 
-fn command(store: &Store, folder: &Path, arguments: &[&str]) -> Command {
+fn command(server: &ApiServer, arguments: &[&str]) -> Command {
     let mut command = running::search_command(PLACE, arguments);
-    in_cluster(&mut command, store, folder);
+    server.configure(&mut command);
     command
 }
 
@@ -43,38 +37,17 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// The process ids of all port-forwards.
-fn forwards(folder: &Path) -> Vec<i32> {
-    let calls = fs::read_to_string(folder.join("calls")).unwrap_or_default();
-    let start = calls.lines().filter_map(|call| call.strip_prefix("+ "));
-    let forwards = start.filter_map(|call| call.split_once(" port-forward "));
-    forwards.map(|(process, _)| process.parse().unwrap()).collect()
-}
-
-/// Waits until all port-forwards have ended.
-fn wait_until_all_ended(folder: &Path) {
-    let start = Instant::now();
-    for process in forwards(folder) {
-        while kill(Pid::from_raw(process), None).is_ok() {
-            assert!(
-                start.elapsed() < Duration::from_secs(10),
-                "{process} is left behind"
-            );
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
 #[tokio::test]
 async fn all_cases_work_through_a_port_forward() {
-    let Some(store) = Store::empty("search through a port-forward").await else {
+    let Some(store) = LogStore::empty("search through a port-forward").await else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let pods = world::write(folder);
     let pods = pods.to_str().unwrap();
-    let ask = |arguments: &[&str]| -> Output { command(&store, folder, arguments).output().unwrap() };
+    let server = cluster(&store, folder);
+    let ask = |arguments: &[&str]| -> Output { command(&server, arguments).output().unwrap() };
     let made = ask(&["admin", "bootstrap"]);
     assert!(made.status.success(), "{}", text(&made.stderr));
     let brought = ask(&["import", pods]);
@@ -97,9 +70,8 @@ async fn all_cases_work_through_a_port_forward() {
     let program = text(&ask(&["-o", "json"]).stderr);
     assert!(!program.contains("port-forward"), "{program}");
     let explained = text(&ask(&["--explain", "--kube-context", "there"]).stdout);
-    let by = " port-forward --address=127.0.0.1 --namespace=irmgard --pod-running-timeout=3s \
-        service/opensearch \
-              :9200 --context=there\nrequests to kubernetes://irmgard/opensearch: POST /_search";
+    let by = "connection: a port-forward to irmgard/opensearch of the context there\nrequests to \
+              kubernetes://irmgard/opensearch: POST /_search";
     assert!(explained.contains(by), "{explained}");
     let retained = ask(&["admin", "retain", "--dry-run"]);
     assert!(retained.status.success(), "{}", text(&retained.stderr));
@@ -108,20 +80,20 @@ async fn all_cases_work_through_a_port_forward() {
         doctor.contains("through a port-forward to irmgard/opensearch"),
         "{doctor}"
     );
-    wait_until_all_ended(folder);
+    server.wait_until_closed();
 }
 
 #[tokio::test]
 async fn port_forward_reopens_without_lost_or_duplicate_lines() {
-    let Some(store) = Store::empty("a lost port-forward while following").await else {
+    let Some(store) = LogStore::empty("a lost port-forward while following").await else {
         return;
     };
     store.bootstrap().await;
     store.store_lines(&[crate::follow::plain("begin", 0.0)]).await;
     let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let cluster = |command: &mut Command| in_cluster(command, &store, folder);
-    let mut logq = Running::start_with(PLACE, &["-o", "jsonl", "--order-window", "100ms"], cluster);
+    let server = cluster(&store, folder.path());
+    let arguments = ["-o", "jsonl", "--order-window", "100ms"];
+    let mut logq = RunningLogq::start_with(PLACE, &arguments, |command| server.configure(command));
     logq.wait_for("begin");
     let mut wanted = vec!["begin".to_owned()];
     let mut second = 0.0;
@@ -134,22 +106,24 @@ async fn port_forward_reopens_without_lost_or_duplicate_lines() {
             match when {
                 "before" => {
                     logq.wait_for(&id);
-                    let made = forwards(folder).len();
-                    fs::write(folder.join("forward"), "lost").unwrap();
-                    while folder.join("forward").exists() {
-                        thread::sleep(Duration::from_millis(2));
-                    }
                     if round > 0 {
                         // The new pod needs some time.
-                        fs::write(folder.join("forward"), "pending").unwrap();
-                        while forwards(folder).len() < made + 3 {
-                            thread::sleep(Duration::from_millis(5));
-                        }
+                        server.set_forward_fault(Some(ForwardFault::Pending));
+                    }
+                    server.lose_pod();
+                    if round > 0 {
+                        eventually("logq reports the outage", async || {
+                            let stderr = logq.stderr_lines();
+                            stderr
+                                .iter()
+                                .filter(|line| line.contains("output pauses"))
+                                .count()
+                                == round
+                        })
+                        .await;
                     }
                 }
-                "while" => {
-                    let _ = fs::remove_file(folder.join("forward"));
-                }
+                "while" => server.set_forward_fault(None),
                 _ => logq.wait_for(&id),
             }
         }
@@ -162,55 +136,55 @@ async fn port_forward_reopens_without_lost_or_duplicate_lines() {
     assert_eq!(stderr.matches(anew).count(), 3, "{stderr}");
     assert_eq!(stderr.matches("output pauses").count(), 2, "{stderr}");
     assert_eq!(stderr.matches("answers again after").count(), 2, "{stderr}");
-    wait_until_all_ended(folder);
+    server.wait_until_closed();
 }
 
 #[tokio::test]
 async fn port_forward_ends_with_logq() {
-    let Some(store) = Store::empty("the end of a port-forward").await else {
+    let Some(store) = LogStore::empty("the end of a port-forward").await else {
         return;
     };
     store.bootstrap().await;
     store.store_lines(&[crate::follow::plain("begin", 0.0)]).await;
     let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
+    let server = cluster(&store, folder.path());
     for (number, signal) in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGKILL]
         .into_iter()
         .enumerate()
     {
-        let cluster = |command: &mut Command| in_cluster(command, &store, folder);
-        let mut logq = Running::start_with(PLACE, &["-o", "jsonl"], cluster);
+        let mut logq = RunningLogq::start_with(PLACE, &["-o", "jsonl"], |command| server.configure(command));
         logq.wait_for("begin");
-        assert_eq!(forwards(folder).len(), number + 1);
+        assert!(server.forwards() > number);
         logq.signal(signal);
         logq.wait_for_exit();
-        wait_until_all_ended(folder);
+        server.wait_until_closed();
     }
     // The test reads no more output.
-    let mut child = command(&store, folder, &["--follow", "-o", "jsonl"])
+    let before = server.forwards();
+    let mut child = command(&server, &["--follow", "-o", "jsonl"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    while forwards(folder).len() < 5 {
+    while server.forwards() == before {
         thread::sleep(Duration::from_millis(5));
     }
     drop(child.stdout.take());
     child.wait().unwrap();
-    wait_until_all_ended(folder);
-    assert_eq!(forwards(folder).len(), 5);
+    server.wait_until_closed();
 }
 
 /// Commands that change OpenSearch need an explicit address.
 #[tokio::test]
 async fn admin_never_changes_an_unnamed_cluster() {
-    let Some(store) = Store::from_environment("logq admin without an address").await else {
+    let Some(store) = LogStore::from_environment("logq admin without an address").await else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let mut retain = command(&store, folder.path(), &["admin", "retain", "--dry-run"]);
+    let server = cluster(&store, folder.path());
+    let mut retain = command(&server, &["admin", "retain", "--dry-run"]);
     retain.env_remove("LOGQ_OPENSEARCH_URL");
     retain.output().unwrap();
-    assert_eq!(forwards(folder.path()), Vec::<i32>::new());
+    assert_eq!(server.requests(), Vec::<String>::new());
 }

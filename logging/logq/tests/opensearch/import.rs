@@ -17,7 +17,9 @@ use nix::{
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::{gate::Gate, store::Store};
+use test_support::{Behaviour, FaultProxy, eventually};
+
+use crate::log_store::LogStore;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -25,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LINES: u64 = 15;
 
 /// A container's log with numbered lines, in the kubelet's format.
-struct Log {
+struct RotatingLog {
     directory: PathBuf,
     file: File,
     size: usize,
@@ -33,7 +35,7 @@ struct Log {
     written: u64,
 }
 
-impl Log {
+impl RotatingLog {
     fn new(pods: &Path, pod: &str) -> Self {
         let directory = pods.join(format!("photos_{pod}_uid-of-{pod}/irmgard"));
         fs::create_dir_all(&directory).unwrap();
@@ -113,12 +115,12 @@ impl Drop for Importer {
     }
 }
 
-async fn stored(store: &Store) -> u64 {
+async fn stored(store: &LogStore) -> u64 {
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
     store.count("logs-*", &json!({ "match_all": {} })).await
 }
 
-async fn wait_for(store: &Store, importer: &Importer, wanted: u64) {
+async fn wait_for(store: &LogStore, importer: &Importer, wanted: u64) {
     let end = Instant::now() + PATIENCE;
     loop {
         let stored = stored(store).await;
@@ -135,7 +137,7 @@ async fn wait_for(store: &Store, importer: &Importer, wanted: u64) {
 }
 
 /// Checks that each line of each pod exists exactly once.
-fn check(store: &Store, logs: &[Log]) {
+fn check(store: &LogStore, logs: &[RotatingLog]) {
     for (number, log) in logs.iter().enumerate() {
         let output = Command::new(env!("CARGO_BIN_EXE_logq"))
             .args([
@@ -165,7 +167,7 @@ fn check(store: &Store, logs: &[Log]) {
     }
 }
 
-async fn load(logs: &mut [Log], rounds: usize, most: usize) {
+async fn load(logs: &mut [RotatingLog], rounds: usize, most: usize) {
     for _ in 0..rounds {
         for log in &mut *logs {
             for _ in 0..LINES {
@@ -178,29 +180,32 @@ async fn load(logs: &mut [Log], rounds: usize, most: usize) {
 
 #[tokio::test]
 async fn kills_outages_and_rotation_neither_lose_nor_duplicate_lines() {
-    let Some(store) = Store::empty("logq import --follow").await else {
+    let Some(store) = LogStore::empty("logq import --follow").await else {
         return;
     };
     store.bootstrap().await;
-    let mut gate = Gate::for_server(store.url()).await;
+    let network = FaultProxy::start(store.url()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let pods = folder.path().join("pods");
-    let mut logs: Vec<Log> = (0..3)
-        .map(|number| Log::new(&pods, &format!("irmgard-{number}")))
+    let mut logs: Vec<RotatingLog> = (0..3)
+        .map(|number| RotatingLog::new(&pods, &format!("irmgard-{number}")))
         .collect();
 
-    let mut importer = Importer::start(&gate.url(), &pods);
+    let mut importer = Importer::start(&network.url(), &pods);
     for _ in 0..3 {
         load(&mut logs, 40, 30_000).await;
         importer.end(Signal::SIGKILL);
         load(&mut logs, 10, 30_000).await;
-        importer = Importer::start(&gate.url(), &pods);
+        importer = Importer::start(&network.url(), &pods);
     }
     load(&mut logs, 20, 30_000).await;
-    gate.shut().await;
+    network.behave(Behaviour::Refuse).await;
     load(&mut logs, 20, 30_000).await;
-    sleep(Duration::from_secs(2)).await;
-    gate.open().await;
+    eventually("the importer reports the outage", async || {
+        importer.stderr_lines().contains("; lines wait")
+    })
+    .await;
+    network.restore().await;
     load(&mut logs, 20, 30_000).await;
 
     let wanted = logs.iter().map(|log| log.written).sum();
@@ -229,7 +234,7 @@ async fn kills_outages_and_rotation_neither_lose_nor_duplicate_lines() {
     );
 
     // A new process continues and reads no line again.
-    let again = Importer::start(&gate.url(), &pods);
+    let again = Importer::start(&network.url(), &pods);
     load(&mut logs, 1, 30_000).await;
     wait_for(&store, &again, wanted + 6 * LINES).await;
     let (_, stderr) = again.end(Signal::SIGTERM);

@@ -2,8 +2,8 @@
 
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails with a panic")]
 
-#[path = "../support/ages.rs"]
-mod ages;
+#[path = "../support/api_server/mod.rs"]
+mod api_server;
 mod bootstrap;
 mod default_range;
 mod doctor;
@@ -11,16 +11,14 @@ mod documents;
 mod fallback;
 mod follow;
 mod forward;
-mod gate;
 mod import;
-#[path = "../support/kubectl.rs"]
-mod kubectl;
+mod log_store;
+mod pages;
 mod pushdown;
 mod retain;
 #[path = "../support/running.rs"]
 mod running;
 mod search;
-mod store;
 mod summaries;
 #[path = "../support/world.rs"]
 mod world;

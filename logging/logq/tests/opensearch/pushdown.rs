@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use line::{Document, Origin};
+use log_normalizer::{Document, Origin};
 use logq::filter::{Comparison, DslQuery, Filter, Glob, Literal, Pattern, push_down};
-use schema::{FIELDS, Kind, MAX_TERM_BYTES, field, level};
+use schema::{FIELDS, FieldKind, MAX_TERM_BYTES, field, level};
 use serde_json::{Value, json};
 
 use crate::documents::{golden_documents, hostile, normalized};
-use crate::store::Store;
+use crate::log_store::LogStore;
 
 /// Fields outside of the schema: labels, members of flat objects, unknown ones.
 pub const OTHERS: [&str; 12] = [
@@ -53,7 +53,7 @@ fn picked(all: BTreeSet<String>) -> Vec<String> {
 
 /// Whether a keyword value is too long for the index.
 pub fn has_unindexed(document: &Value) -> bool {
-    let keywords = FIELDS.iter().filter(|field| field.kind == Kind::Keyword);
+    let keywords = FIELDS.iter().filter(|field| field.kind == FieldKind::Keyword);
     keywords.into_iter().any(|field| {
         let mut texts = BTreeSet::new();
         every_text(document, field.name, &mut texts);
@@ -92,7 +92,7 @@ pub fn questions(documents: &BTreeMap<String, Value>) -> Vec<Filter> {
             }
             let pattern = Pattern::new(&regex::escape(&part(&value, 1, 8))).unwrap();
             questions.push(Filter::Matches(name.to_owned(), pattern.clone()));
-            if kind == Some(Kind::Text) {
+            if kind == Some(FieldKind::Text) {
                 questions.push(Filter::Text(pattern));
             }
         }
@@ -127,7 +127,7 @@ pub fn questions(documents: &BTreeMap<String, Value>) -> Vec<Filter> {
 }
 
 /// The ids of the lines that match each query.
-async fn found(store: &Store, queries: &[DslQuery]) -> Vec<BTreeSet<String>> {
+async fn found(store: &LogStore, queries: &[DslQuery]) -> Vec<BTreeSet<String>> {
     let mut found = Vec::new();
     for some in queries.chunks(200) {
         let mut body = String::new();
@@ -170,7 +170,7 @@ pub fn all_documents() -> BTreeMap<String, (String, String, String)> {
 
 #[tokio::test]
 async fn pushdown_finds_all_matches_and_exact_ones_only_those() {
-    let Some(store) = Store::empty("the pushed-down queries").await else {
+    let Some(store) = LogStore::empty("the pushed-down queries").await else {
         return;
     };
     store.bootstrap().await;

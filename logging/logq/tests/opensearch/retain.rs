@@ -3,17 +3,16 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::store::Store;
-use logq::admin::{Action, Age, Change, Limits, Size};
+use super::log_store::LogStore;
+use logq::admin::{Action, Age, Change, RetentionPolicy, Size};
 use serde_json::json;
 
 const WHAT: &str = "`logq admin retain`";
 
-const LATER: Limits = Limits {
+const LATER: RetentionPolicy = RetentionPolicy {
     rollover_size: Size(1 << 40),
     rollover_age: Age(Duration::from_secs(86_400)),
     keep: Age(Duration::from_secs(86_400)),
-    dry_run: false,
 };
 
 fn lines(from: u32, to: u32) -> Vec<(String, String, String)> {
@@ -36,7 +35,7 @@ fn changes(report: &[Change]) -> Vec<&Change> {
 
 #[tokio::test]
 async fn retain_rolls_over_full_indices_and_deletes_old_ones() {
-    let Some(store) = Store::empty(WHAT).await else {
+    let Some(store) = LogStore::empty(WHAT).await else {
         return;
     };
     store.bootstrap().await;
@@ -46,16 +45,11 @@ async fn retain_rolls_over_full_indices_and_deletes_old_ones() {
     assert_eq!(changes(&store.retain(LATER).await), Vec::<&Change>::new());
 
     // With a limit of one byte, every index with lines is full; an empty stream keeps its index.
-    let full = Limits {
+    let full = RetentionPolicy {
         rollover_size: Size(1),
         ..LATER
     };
-    let dry = store
-        .retain(Limits {
-            dry_run: true,
-            ..full
-        })
-        .await;
+    let dry = store.plan_retention(full).await;
     let would: Vec<_> = dry
         .iter()
         .filter(|change| matches!(change.action, Action::Planned(_)))
@@ -81,18 +75,13 @@ async fn retain_rolls_over_full_indices_and_deletes_old_ones() {
     assert_eq!(store.count("logs-irmgard", &everything).await, 60);
 
     // One second after it was closed, the first index may be deleted.
-    let brief = Limits {
+    let brief = RetentionPolicy {
         keep: Age(Duration::from_secs(1)),
         ..LATER
     };
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
-        let dry = store
-            .retain(Limits {
-                dry_run: true,
-                ..brief
-            })
-            .await;
+        let dry = store.plan_retention(brief).await;
         if dry
             .iter()
             .any(|change| matches!(change.action, Action::Planned(_)))
@@ -117,12 +106,12 @@ async fn retain_rolls_over_full_indices_and_deletes_old_ones() {
 
 #[tokio::test]
 async fn concurrent_retains_roll_over_once() {
-    let Some(store) = Store::empty(WHAT).await else {
+    let Some(store) = LogStore::empty(WHAT).await else {
         return;
     };
     store.bootstrap().await;
     store.create(&lines(0, 5)).await;
-    let old = Limits {
+    let old = RetentionPolicy {
         rollover_size: Size(1),
         ..LATER
     };
@@ -134,7 +123,7 @@ async fn concurrent_retains_roll_over_once() {
 
 #[tokio::test]
 async fn missing_streams_are_reported() {
-    let Some(store) = Store::empty(WHAT).await else {
+    let Some(store) = LogStore::empty(WHAT).await else {
         return;
     };
     let report = store.retain(LATER).await;
@@ -149,7 +138,7 @@ async fn missing_streams_are_reported() {
 /// The task finishes even if its output is closed.
 #[tokio::test]
 async fn closed_pipe_does_not_end_the_task() {
-    let Some(store) = Store::empty(WHAT).await else {
+    let Some(store) = LogStore::empty(WHAT).await else {
         return;
     };
     let mut child = Command::new(env!("CARGO_BIN_EXE_logq"))
@@ -168,7 +157,7 @@ async fn closed_pipe_does_not_end_the_task() {
 /// Exit statuses and output, as for a CronJob.
 #[tokio::test]
 async fn admin_prints_changes_and_exit_status() {
-    let Some(store) = Store::empty(WHAT).await else {
+    let Some(store) = LogStore::empty(WHAT).await else {
         return;
     };
     let run = |arguments: &[&str]| {

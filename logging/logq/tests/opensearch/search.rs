@@ -5,41 +5,36 @@ use std::{
     process::{Command, Output},
 };
 
-use logq::{
-    filter::Filter,
-    opensearch::{Client, Method, Settings},
-    source::{Order, opensearch::OpenSearchSource},
-};
-use serde_json::Value;
+use logq::opensearch::Method;
+use serde_json::{Value, json};
 
-use crate::{ages, kubectl::stand_in, running, store::Store, world};
+use crate::{api_server::ApiServer, follow::line, log_store::LogStore, running, world};
 
-fn logq(store: &Store, arguments: &[&str]) -> Output {
+pub fn logq(store: &LogStore, arguments: &[&str]) -> Output {
     command(store, arguments).output().unwrap()
 }
 
-fn command(store: &Store, arguments: &[&str]) -> Command {
+fn command(store: &LogStore, arguments: &[&str]) -> Command {
     let mut command = running::search_command(store.url(), arguments);
     command.env("LOGQ_SOURCE", "opensearch");
     command
 }
 
 /// The same, with the pods of a folder as a second source.
-fn with_pods(store: &Store, folder: &Path, arguments: &[&str]) -> Output {
+fn with_pods(store: &LogStore, folder: &Path, arguments: &[&str]) -> Output {
     let mut command = command(store, arguments);
-    command
-        .env("LOGQ_KUBECTL", stand_in())
-        .env("STAND_IN_FOLDER", folder);
+    let server = ApiServer::start(folder);
+    server.configure(&mut command);
     command.output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 #[tokio::test]
 async fn all_cases_return_the_same_lines_as_files() {
-    let Some(store) = Store::empty("search in OpenSearch").await else {
+    let Some(store) = LogStore::empty("search in OpenSearch").await else {
         return;
     };
     store.bootstrap().await;
@@ -110,7 +105,11 @@ async fn all_cases_return_the_same_lines_as_files() {
         );
         let output = text(&logq(&store, arguments).stdout);
         let read = text(&logq(&store, &[arguments, &["-g", ""]].concat()).stdout);
-        assert_eq!(ages::without(&output), ages::without(&read), "{arguments:?}");
+        assert_eq!(
+            world::without_ages(&output),
+            world::without_ages(&read),
+            "{arguments:?}"
+        );
     }
 
     let trace = logq(&store, &["trace", world::TRACE, "--utc"]);
@@ -124,8 +123,41 @@ async fn all_cases_return_the_same_lines_as_files() {
 }
 
 #[tokio::test]
-async fn related_lines_equal_those_of_files() {
-    let Some(store) = Store::empty("search of related lines").await else {
+async fn lines_without_a_level_are_counted() {
+    let Some(store) = LogStore::with_streams("lines without a level").await else {
+        return;
+    };
+    let without_level = |id: &str, component: &str| {
+        let (stream, id, document) = line(id, component, 1.0, json!({ "message": id }));
+        let mut document: Value = serde_json::from_str(&document).unwrap();
+        document.as_object_mut().unwrap().remove("level");
+        (stream, id, document.to_string())
+    };
+    let lines = [
+        without_level("first", "irmgard"),
+        without_level("second", "irmgard"),
+        without_level("third", "anonymizer"),
+    ];
+    store.store_lines(&lines).await;
+    let two = "logq: 2 lines without a level were left out";
+    let one = "logq: 1 line without a level was left out";
+    for (arguments, expected) in [
+        (["--level", "info", "-c", "irmgard"].as_slice(), Some(two)),
+        (&["--level", "info", "-g", "f.rst|begin"], Some(one)),
+        (&["--level", "info", "--stats", "-c", "irmgard"], Some(two)),
+        (&["-c", "irmgard"], None),
+    ] {
+        let output = logq(&store, arguments);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        let notes = text(&output.stderr);
+        let note = notes.lines().find(|note| note.contains("without a level"));
+        assert_eq!(note, expected, "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn broker_lines_equal_those_of_files() {
+    let Some(store) = LogStore::empty("search of broker lines").await else {
         return;
     };
     store.bootstrap().await;
@@ -134,18 +166,18 @@ async fn related_lines_equal_those_of_files() {
     logq(&store, &["import", pods.to_str().unwrap()]);
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
     for source in ["opensearch", "both"] {
-        world::check_cases(world::RELATED, &["--source", source], |arguments| {
+        world::check_cases(world::BROKER_CASES, &["--source", source], |arguments| {
             with_pods(&store, folder.path(), arguments)
         });
     }
-    let trace = text(&logq(&store, &["trace", world::TRACE, "--utc"]).stdout);
-    let related = trace.lines().filter(|line| line.contains("~ related: c"));
-    assert_eq!(related.count(), 2, "{trace}");
+    let trace = text(&logq(&store, &["trace", world::TRACE, "--with-queue", "--utc"]).stdout);
+    let broker = trace.lines().filter(|line| line.contains("rabbitmq  "));
+    assert_eq!(broker.count(), 5, "{trace}");
 }
 
 #[tokio::test]
 async fn lines_of_both_sources_are_shown_once() {
-    let Some(store) = Store::empty("search in OpenSearch and in pods").await else {
+    let Some(store) = LogStore::empty("search in OpenSearch and in pods").await else {
         return;
     };
     store.bootstrap().await;
@@ -185,7 +217,7 @@ async fn lines_of_both_sources_are_shown_once() {
 
     // An unreadable pod is reported; its lines are not counted.
     let mut list: Value = serde_json::from_str(&json).unwrap();
-    list["items"][3]["metadata"]["annotations"] = serde_json::json!({ "stand-in/fault": "unread" });
+    list["items"][3]["metadata"]["annotations"] = serde_json::json!({ "test/fault": "unread" });
     std::fs::write(folder.path().join("pods.json"), list.to_string()).unwrap();
     let output = with_pods(&store, folder.path(), &["--source", "both", "-o", "jsonl"]);
     let message = text(&output.stderr);
@@ -199,7 +231,7 @@ async fn lines_of_both_sources_are_shown_once() {
 
 #[tokio::test]
 async fn line_stored_again_after_a_rollover_is_shown_once() {
-    let Some(store) = Store::empty("search after a rollover").await else {
+    let Some(store) = LogStore::empty("search after a rollover").await else {
         return;
     };
     store.bootstrap().await;
@@ -230,11 +262,9 @@ async fn line_stored_again_after_a_rollover_is_shown_once() {
     }
 }
 
-/// The test `idle_components_are_distinguished_from_silent_ones` of the doctor covers the judgement of single
-/// components.
 #[tokio::test]
-async fn stale_view_is_reported() {
-    let Some(store) = Store::empty("the note about a stale view").await else {
+async fn age_of_the_newest_line_is_reported() {
+    let Some(store) = LogStore::empty("the note about silent components").await else {
         return;
     };
     store.bootstrap().await;
@@ -252,26 +282,26 @@ async fn stale_view_is_reported() {
     let lines = ["irmgard", "anonymizer", "postgres"].map(|name| arrived(name, 90));
     store.create_with_arrival(&lines).await;
     let note = |arguments: &[&str]| text(&logq(&store, arguments).stderr);
-    let auto = |arguments: &[&str]| note(&[arguments, &["--source", "auto"]].concat());
-    // No component is active.
+    let auto = |arguments: &[&str]| note(&[arguments, &["--source", "auto", "--since", "1h"]].concat());
     for (arguments, name) in [
         (["-c", "irmgard"].as_slice(), "irmgard"),
         (&["-c", "anon*", "--stats"], "anon*"),
         (&["-n", "photos"], "the query"),
     ] {
         let message = auto(arguments);
-        let expected = format!("logq: the view may be stale: the newest line of {name} arrived ");
+        let expected = format!("logq: the newest line of {name} arrived ");
         assert!(
-            message.starts_with(&expected) && message.contains(" s ago. `logq doctor` checks"),
+            message.starts_with(&expected)
+                && message.ends_with(" s ago; `logq doctor` checks whether lines arrive\n"),
             "{message}"
         );
     }
-    let told_of_both = auto(&["-c", "irmgard", "--with-db"]);
+    let both = auto(&["-c", "irmgard", "--with-db"]);
     assert!(
-        told_of_both.contains("line of irmgard ") && told_of_both.contains("line of postgres "),
-        "{told_of_both}"
+        both.contains("line of irmgard ") && both.contains("line of postgres "),
+        "{both}"
     );
-    assert!(auto(&["-c", "none"]).starts_with("logq: no lines of component none; names in the lines:"));
+    assert!(auto(&["-c", "none"]).starts_with("logq: no lines of component none"));
     for silent in [
         [
             "-c",
@@ -285,24 +315,19 @@ async fn stale_view_is_reported() {
         &["-c", "postgres", "--explain", "--source", "auto"],
         &["-c", "postgres", "--source", "opensearch"],
     ] {
-        assert!(!note(silent).contains("stale"), "{silent:?}");
+        assert!(!note(silent).contains("the newest line"), "{silent:?}");
     }
-    // Another component is active: the others may be idle.
+    // Another component is active.
     store.create_with_arrival(&[arrived("opensearch", 1)]).await;
-    for idle in ["irmgard", "anon*"] {
-        let message = auto(&["-c", idle]);
-        assert!(
-            message.contains("(other components are active: it may be idle)"),
-            "{message}"
-        );
-    }
+    assert!(auto(&["-c", "irmgard"]).contains("the newest line of irmgard arrived "));
+    assert_eq!(auto(&["-c", "opensearch"]), "");
     assert_eq!(auto(&["-n", "photos"]), "");
 }
 
 /// Documents may come from other programs.
 #[tokio::test]
 async fn documents_are_escaped_for_the_terminal() {
-    let Some(store) = Store::empty("documents with escapes").await else {
+    let Some(store) = LogStore::empty("documents with escapes").await else {
         return;
     };
     store.bootstrap().await;
@@ -350,91 +375,6 @@ async fn documents_are_escaped_for_the_terminal() {
             "{arguments:?}: {}",
             text(&output.stderr)
         );
-    }
-}
-
-/// More lines than a page, all with the same time.
-#[tokio::test]
-async fn lines_of_one_time_are_returned_once_across_pages() {
-    let Some(store) = Store::empty("pages of OpenSearch").await else {
-        return;
-    };
-    store.bootstrap().await;
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("many.log");
-    let lines = (0..12_000).map(|n| format!("2026-11-22T10:00:00.000000000Z stdout F line {n:05}\n"));
-    std::fs::write(&file, lines.collect::<String>()).unwrap();
-    let imported = logq(&store, &["import", file.to_str().unwrap()]);
-    assert_eq!(
-        text(&imported.stderr),
-        "logq: 12000 lines stored, 0 already in OpenSearch\n"
-    );
-    store.ask(Method::Post, "/logs-*/_refresh", None).await;
-
-    let output = logq(&store, &["-o", "raw"]);
-    let shown = text(&output.stdout);
-    let mut shown: Vec<&str> = shown.lines().collect();
-    shown.sort_unstable();
-    let wanted: Vec<String> = (0..12_000).map(|n| format!("line {n:05}")).collect();
-    assert!(shown == wanted, "{} lines", shown.len());
-}
-
-/// A slow reader may continue after the point in time has expired.
-#[tokio::test]
-async fn expired_point_in_time_neither_loses_nor_duplicates_lines() {
-    let Some(store) = Store::empty("an expired point in time").await else {
-        return;
-    };
-    store.bootstrap().await;
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("many.log");
-    // Three lines per second, so that a page ends within one second.
-    let lines = (0..12_999).map(|n| {
-        let (minutes, seconds) = (n / 3 / 60, n / 3 % 60);
-        let time = format!(
-            "2026-11-22T{:02}:{:02}:{seconds:02}",
-            10 + minutes / 60,
-            minutes % 60
-        );
-        format!("{time}.000000000Z stdout F line {n:05}\n")
-    });
-    std::fs::write(&file, lines.collect::<String>()).unwrap();
-    assert!(logq(&store, &["import", file.to_str().unwrap()]).status.success());
-    store.ask(Method::Post, "/logs-*/_refresh", None).await;
-    for order in [Order::Forward, Order::Backward] {
-        let client = store.client.clone();
-        let mut shown: Vec<String> = tokio::task::spawn_blocking(move || {
-            // A connection belongs to the runtime that created it.
-            let settings = Settings::read(&|name| std::env::var(name).ok()).unwrap();
-            let own = Client::new(&settings).unwrap();
-            let lines = OpenSearchSource::new(own).unwrap();
-            let other = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            let forget = || {
-                let path = "/_search/point_in_time/_all";
-                let request = client.ask("close all points in time", Method::Delete, path, &[], None);
-                other.block_on(request).unwrap();
-            };
-            let mut shown = Vec::new();
-            for (number, line) in lines.lines(&Filter::EVERYTHING, order).enumerate() {
-                shown.push(line.unwrap().document.message().to_owned());
-                if [100, 1_100, 6_500].contains(&number) {
-                    forget();
-                }
-            }
-            shown
-        })
-        .await
-        .unwrap();
-        // Lines of the same time may have any order.
-        shown.chunks_mut(3).for_each(<[String]>::sort_unstable);
-        if order == Order::Backward {
-            shown = shown.chunks(3).rev().flatten().cloned().collect();
-        }
-        let wanted: Vec<String> = (0..12_999).map(|n| format!("line {n:05}")).collect();
-        assert!(shown == wanted, "{order:?}: {} lines", shown.len());
     }
 }
 

@@ -2,27 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use line::{Document, Time};
+use log_normalizer::{Document, Time};
 use logq::{
-    cli::Output,
     filter::{Filter, push_down},
-    opensearch::{Client, Settings},
-    render::OutputWidth,
+    opensearch::{Client, OpenSearchSettings},
+    render::{OutputFormat, OutputWidth},
     source::opensearch::OpenSearchSource,
     summary::{Histogram, Summary, SummaryFormat, Top},
 };
-use schema::{FIELDS, Kind};
+use schema::{FIELDS, FieldKind};
 use serde_json::Value;
 
 use crate::{
+    log_store::LogStore,
     pushdown::{OTHERS, all_documents, questions},
-    store::Store,
 };
 
 /// The summary as text and as JSON.
 fn written(summary: &Summary) -> String {
     let mut out = Vec::new();
-    for output in [Output::Pretty, Output::Jsonl] {
+    for output in [OutputFormat::Pretty, OutputFormat::Jsonl] {
         let shape = SummaryFormat {
             output,
             utc: true,
@@ -71,7 +70,10 @@ fn compare_all(lines: &OpenSearchSource, all: &BTreeMap<String, Value>) {
     let schema_fields = FIELDS.iter().map(|field| (field.name, Some(field.kind)));
     for (field, kind) in schema_fields.chain(OTHERS.map(|field| (field, None))) {
         let message = compare(lines, &documents, &every, &top(field));
-        let can = matches!(kind, Some(Kind::Keyword | Kind::Long | Kind::Boolean));
+        let can = matches!(
+            kind,
+            Some(FieldKind::Keyword | FieldKind::Long | FieldKind::Boolean)
+        );
         assert!(message == can || kind.is_none(), "{field}");
     }
     let questions = questions(all);
@@ -91,7 +93,7 @@ fn compare_all(lines: &OpenSearchSource, all: &BTreeMap<String, Value>) {
 
 #[tokio::test]
 async fn counts_equal_those_of_the_lines() {
-    let Some(store) = Store::empty("summaries that OpenSearch counts").await else {
+    let Some(store) = LogStore::empty("summaries that OpenSearch counts").await else {
         return;
     };
     store.bootstrap().await;
@@ -127,7 +129,7 @@ async fn counts_equal_those_of_the_lines() {
 /// Runs `query` on a thread that may block. A connection belongs to the runtime that created it.
 async fn on_thread(query: impl FnOnce(&OpenSearchSource) + Send + 'static) {
     let task = tokio::task::spawn_blocking(move || {
-        let settings = Settings::read(&|name| std::env::var(name).ok()).unwrap();
+        let settings = OpenSearchSettings::read(&|name| std::env::var(name).ok()).unwrap();
         query(&OpenSearchSource::new(Client::new(&settings).unwrap()).unwrap());
     });
     task.await.unwrap();

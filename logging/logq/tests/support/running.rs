@@ -20,16 +20,16 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
-struct Lines {
+struct OutputLines {
     all: Mutex<Vec<(Instant, String)>>,
     more: Condvar,
 }
 
 /// A running `logq --follow`; killed on drop.
-pub struct Running {
+pub struct RunningLogq {
     child: Child,
-    out: Arc<Lines>,
-    errors: Arc<Lines>,
+    out: Arc<OutputLines>,
+    errors: Arc<OutputLines>,
 }
 
 /// `logq` with this OpenSearch and all times.
@@ -57,8 +57,8 @@ fn following(url: &str, arguments: &[&str]) -> Command {
     command(url, &[&["--follow"], arguments].concat())
 }
 
-fn collect(source: impl Read + Send + 'static) -> Arc<Lines> {
-    let lines = Arc::new(Lines::default());
+fn collect(source: impl Read + Send + 'static) -> Arc<OutputLines> {
+    let lines = Arc::new(OutputLines::default());
     let own = Arc::clone(&lines);
     thread::spawn(move || {
         for line in BufReader::new(source).lines().map_while(Result::ok) {
@@ -69,7 +69,7 @@ fn collect(source: impl Read + Send + 'static) -> Arc<Lines> {
     lines
 }
 
-impl Lines {
+impl OutputLines {
     fn wait(&self, what: &str, beside: &Self, holds: impl Fn(&[(Instant, String)]) -> bool) {
         let until = Instant::now() + PATIENCE;
         let mut all = self.all.lock().unwrap();
@@ -90,7 +90,7 @@ impl Lines {
     }
 }
 
-impl Running {
+impl RunningLogq {
     pub fn start(url: &str, arguments: &[&str]) -> Self {
         Self::start_with(url, arguments, |_| {})
     }
@@ -176,6 +176,17 @@ impl Running {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }
 
+    /// Whether logq handles SIGINT itself (`SigCgt` in proc_pid_status(5)).
+    pub fn handles_interrupt(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let caught = status
+            .lines()
+            .find_map(|line| line.strip_prefix("SigCgt:"))
+            .unwrap();
+        let caught = u64::from_str_radix(caught.trim(), 16).unwrap();
+        caught & (1 << (Signal::SIGINT as u64 - 1)) != 0
+    }
+
     /// Sends SIGINT; returns the exit status and the time until the exit.
     pub fn interrupt(&mut self) -> (i32, Duration) {
         let start = Instant::now();
@@ -205,7 +216,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningLogq {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -9,14 +9,14 @@ use std::{
 use serde_json::{Value, json};
 
 /// A pod: name, component, node, more labels.
-type Pod = (
+type PodFixture = (
     &'static str,
     &'static str,
     &'static str,
     &'static [(&'static str, &'static str)],
 );
 
-const PODS: [Pod; 6] = [
+const PODS: [PodFixture; 6] = [
     (
         "irmgard-a",
         "irmgard",
@@ -307,14 +307,17 @@ const CONNECTIONS: [(&str, &str, &str); 8] = [
 ];
 
 /// Arguments for the data set with connections, and the expected lines.
-pub const RELATED: &[(&[&str], &str)] = &[
-    (&["--trace", TRACE, "--with-queue"], "c3 i1 d1 c4 i2 a1"),
-    (&["--photo", "17", "--with-all"], "c3 i1 d1 c4 i2 a1"),
-    (&["--trace", OTHER_TRACE, "--with-queue"], "c5 i3 d2 a2 c7"),
+pub const BROKER_CASES: &[(&[&str], &str)] = &[
+    (&["--trace", TRACE, "--with-queue"], "c3 q1 i1 d1 c4 c5 c6 i2 a1"),
+    (&["--photo", "17", "--with-all"], "c3 q1 i1 d1 c4 c5 c6 i2 a1"),
+    (&["--trace", OTHER_TRACE, "--with-queue"], "c4 c5 c6 i3 d2 a2 c7"),
     (&["--trace", TRACE], "i1 d1 i2 a1"),
     (&["--trace", TRACE, "--with-db"], "i1 d1 i2 a1"),
-    (&["--trace", TRACE, "--with-queue", "--level", "warn"], "c4"),
-    (&["--trace", TRACE, "--with-queue", "-c", "irmgard"], "i1 c4 i2"),
+    (&["--trace", TRACE, "--with-queue", "--level", "warn"], "c4 c5 c6"),
+    (
+        &["--trace", TRACE, "--with-queue", "-c", "irmgard"],
+        "c3 q1 i1 c4 c5 c6 i2",
+    ),
     (&["--trace", TRACE, "--with-queue", "--pod", "irmgard-a"], "i1 i2"),
     (
         &[
@@ -324,17 +327,17 @@ pub const RELATED: &[(&[&str], &str)] = &[
             "--since",
             "2026-11-22T10:00:03Z",
         ],
-        "d1 c4 i2 a1",
+        "d1 c4 c5 c6 i2 a1",
     ),
     (
         &["--trace", TRACE, "--with-queue", "-g", "closing", "-C", "1"],
-        "d1 c4 c5",
+        "d1 c4 c5 c6 i2",
     ),
-    (&["--trace", TRACE, "--with-queue", "--limit", "2"], "c3 i1"),
-    (&["--trace", TRACE, "--with-queue", "--tail", "3"], "c4 i2 a1"),
+    (&["--trace", TRACE, "--with-queue", "--limit", "2"], "c3 q1"),
+    (&["--trace", TRACE, "--with-queue", "--tail", "3"], "c6 i2 a1"),
     (
         &["--photo", "17", "--with-queue", "--reverse"],
-        "a1 i2 c4 d1 i1 c3",
+        "a1 i2 c6 c5 c4 d1 i1 q1 c3",
     ),
     (&["--photo", "99", "--with-queue"], ""),
 ];
@@ -419,4 +422,10 @@ pub fn first_words(output: &Output) -> Vec<String> {
         message.split(' ').next().unwrap().to_owned()
     };
     lines.lines().map(first).collect()
+}
+
+/// The output of `--stats` without the ages of the newest lines, which change.
+pub fn without_ages(text: &str) -> String {
+    let age = regex::Regex::new(r#"(?m) +(age|\d+[dhm]\d\d[hms])$|"age_seconds":[0-9.]+,"#).unwrap();
+    age.replace_all(text, "").into_owned()
 }

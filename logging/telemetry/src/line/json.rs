@@ -3,20 +3,19 @@
 use std::fmt::Write as _;
 
 use super::{
-    tree::{Node, OWN_VALUE},
-    value::{Text, Value},
+    tree::{FieldTree, VALUE_MEMBER},
+    value::{RecordedValue, Text},
 };
 
 /// Longest name that is written whole, bytes.
 const MAX_NAME_BYTES: usize = 128;
 
-/// Writes `"text"`. Of an escaped text longer than `limit` bytes the beginning
-/// stays, with a mark that tells how many bytes are missing. Returns whether
-/// it was cut.
+/// Writes `"text"`, truncated to `limit` bytes of escaped text. A mark gives the number of missing bytes. Returns whether
+/// the text was truncated.
 pub(crate) fn text(out: &mut String, text: &Text, limit: usize) -> bool {
     out.push('"');
-    let written = escaped(out, &text.kept, limit);
-    let missing = text.kept.len() - written + text.cut_bytes;
+    let written = escaped(out, &text.prefix, limit);
+    let missing = text.prefix.len() - written + text.cut_bytes;
     if missing > 0 {
         // Writing to a string cannot fail.
         let _ = write!(out, "…[+{missing} bytes]");
@@ -25,8 +24,7 @@ pub(crate) fn text(out: &mut String, text: &Text, limit: usize) -> bool {
     missing > 0
 }
 
-/// Writes a text that is meant to be short: the beginning, without a mark, of
-/// one that is longer than `limit` bytes.
+/// Writes a text, truncated to `limit` bytes without a mark.
 pub(crate) fn short(out: &mut String, text: &str, limit: usize) {
     out.push('"');
     escaped(out, text, limit);
@@ -36,8 +34,8 @@ pub(crate) fn short(out: &mut String, text: &str, limit: usize) {
 /// Writes `text` as the inside of a JSON string, at most `limit` bytes of it;
 /// returns how many bytes of `text` that was.
 ///
-/// Beside what JSON demands, whatever a terminal or a splitter of lines could
-/// take as an order is escaped: DEL, C1, U+2028 and U+2029.
+/// In addition to JSON's rules, characters that a terminal or a line splitter may interpret are escaped: DEL, C1, U+2028
+/// and U+2029.
 fn escaped(out: &mut String, text: &str, limit: usize) -> usize {
     let start = out.len();
     let mut plain_from = 0;
@@ -75,21 +73,21 @@ fn escaped(out: &mut String, text: &str, limit: usize) -> usize {
 }
 
 /// Writes a value; returns whether it was cut.
-pub(crate) fn value(out: &mut String, value: &Value, limit: usize) -> bool {
+pub(crate) fn value(out: &mut String, value: &RecordedValue, limit: usize) -> bool {
     let _ = match value {
-        Value::Bool(value) => write!(out, "{value}"),
-        Value::Signed(value) => write!(out, "{value}"),
-        Value::Unsigned(value) => write!(out, "{value}"),
+        RecordedValue::Bool(value) => write!(out, "{value}"),
+        RecordedValue::Signed(value) => write!(out, "{value}"),
+        RecordedValue::Unsigned(value) => write!(out, "{value}"),
         // `{:?}` keeps the point or the exponent, so that it stays a double.
-        Value::Float(value) if value.is_finite() => write!(out, "{value:?}"),
-        Value::Float(_) => write!(out, "null"),
-        Value::Text(value) => return text(out, value, limit),
+        RecordedValue::Float(value) if value.is_finite() => write!(out, "{value:?}"),
+        RecordedValue::Float(_) => write!(out, "null"),
+        RecordedValue::Text(value) => return text(out, value, limit),
     };
     false
 }
 
 /// Writes `"name":value` of a node; returns whether anything was cut.
-pub(crate) fn member(out: &mut String, name: &str, node: &Node<'_>, limit: usize) -> bool {
+pub(crate) fn member(out: &mut String, name: &str, node: &FieldTree<'_>, limit: usize) -> bool {
     out.push('"');
     let mut cut = escaped(out, name, MAX_NAME_BYTES) < name.len();
     out.push_str("\":");
@@ -98,10 +96,10 @@ pub(crate) fn member(out: &mut String, name: &str, node: &Node<'_>, limit: usize
         _ => {}
     }
     out.push('{');
-    let shadowed = node.children.iter().any(|(name, _)| *name == OWN_VALUE);
+    let shadowed = node.children.iter().any(|(name, _)| *name == VALUE_MEMBER);
     let mut separator = "";
     if let Some(own) = node.value.filter(|_| !shadowed) {
-        let _ = write!(out, "\"{OWN_VALUE}\":");
+        let _ = write!(out, "\"{VALUE_MEMBER}\":");
         cut |= value(out, own, limit);
         separator = ",";
     }

@@ -7,36 +7,51 @@ pub(crate) mod value;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use opentelemetry::trace::{SpanId, TraceContextExt, TraceId};
 use schema::{MAX_LINE_BYTES, field};
 use tracing::Level;
 
 use self::value::{Fields, Text};
-use crate::identity::Identity;
 
-/// How much of each text is kept, bytes, from the first try to the last:
-/// the first that makes the line fit is taken.
+/// Maximum length of each text, bytes. The first limit with which the line fits is used.
 const TEXT_LIMITS: [usize; 5] = [8192, 2048, 512, 128, 32];
 
 /// Room for what ends a line.
 const END: &str = ",\"truncated\":true}\n";
 
-/// What a line is made of.
+/// The ids in the lines of a span. The span caches them after its first line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SpanIds {
+    pub(crate) trace: TraceId,
+    pub(crate) span: SpanId,
+}
+
+impl SpanIds {
+    pub(crate) fn from_context(context: &opentelemetry::Context) -> Option<Self> {
+        let span = context.span();
+        let span = span.span_context();
+        span.is_valid().then(|| Self {
+            trace: span.trace_id(),
+            span: span.span_id(),
+        })
+    }
+}
+
 pub(crate) struct Line<'a> {
     pub(crate) time: DateTime<Utc>,
     pub(crate) level: Level,
     pub(crate) target: &'a str,
-    pub(crate) identity: Option<Identity>,
-    /// Members that each line of the process has: component, service.
+    pub(crate) identity: Option<SpanIds>,
+    /// Members of every line of the process: component, service.
     pub(crate) service: &'a str,
     /// The member `kubernetes`, or nothing.
     pub(crate) kubernetes: &'a str,
-    /// The event's own and its spans' fields.
+    /// The fields of the event and its spans.
     pub(crate) fields: &'a Fields,
 }
 
 impl Line<'_> {
-    /// Writes the line with its newline: valid JSON, shorter than
-    /// [`MAX_LINE_BYTES`] whatever the fields hold.
+    /// Writes the line with its newline: valid JSON, shorter than [`MAX_LINE_BYTES`] whatever the fields hold.
     pub(crate) fn write(&self, out: &mut String) {
         let tree = tree::nest(self.fields.named.iter().map(|(name, value)| (*name, value)));
         for limit in TEXT_LIMITS {
@@ -55,9 +70,8 @@ impl Line<'_> {
         self.write_what_fits(out, &tree);
     }
 
-    /// So many fields that even short ones do not fit: as many as do, in
-    /// their order.
-    fn write_what_fits(&self, out: &mut String, tree: &tree::Node<'_>) {
+    /// Writes as many fields as fit, in their order, if even short values are too many.
+    fn write_what_fits(&self, out: &mut String, tree: &tree::FieldTree<'_>) {
         let limit = TEXT_LIMITS[TEXT_LIMITS.len() - 1];
         let mut tail = String::new();
         self.tail(&mut tail, limit);

@@ -7,11 +7,11 @@ use serde::{
 };
 use serde_json::Value as Json;
 
-use super::{value::Value, *};
+use super::{value::RecordedValue, *};
 
 const SERVICE: &str = r#""component":"irmgard","service":{"name":"irmgard","version":"1"}"#;
 
-fn written(message: &str, named: Vec<(String, Value)>, kubernetes: &str) -> String {
+fn written(message: &str, named: Vec<(String, RecordedValue)>, kubernetes: &str) -> String {
     let mut fields = Fields {
         message: Some(Text::new(message)),
         ..Fields::default()
@@ -50,8 +50,7 @@ fn checked(line: &str) -> Result<Json, TestCaseError> {
     Ok(json)
 }
 
-/// Any JSON in which no object has two members of one name: RFC 8259 lets
-/// readers differ about these.
+/// Any JSON in which no object has two members of one name: RFC 8259 lets readers differ about these.
 struct Distinct(Json);
 
 impl<'de> Deserialize<'de> for Distinct {
@@ -113,13 +112,13 @@ fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-fn value() -> impl Strategy<Value = Value> {
+fn value() -> impl Strategy<Value = RecordedValue> {
     prop_oneof![
-        any::<bool>().prop_map(Value::Bool),
-        any::<i64>().prop_map(Value::Signed),
-        any::<u64>().prop_map(Value::Unsigned),
-        any::<f64>().prop_map(Value::Float),
-        text().prop_map(|text| Value::Text(Text::new(&text))),
+        any::<bool>().prop_map(RecordedValue::Bool),
+        any::<i64>().prop_map(RecordedValue::Signed),
+        any::<u64>().prop_map(RecordedValue::Unsigned),
+        any::<f64>().prop_map(RecordedValue::Float),
+        text().prop_map(|text| RecordedValue::Text(Text::new(&text))),
     ]
 }
 
@@ -164,8 +163,8 @@ proptest! {
     fn what_fits_is_whole(message in "\\\\PC{0,200}", text in any::<String>(), number in any::<i64>()) {
         prop_assume!(text.len() < 1000);
         let named = vec![
-            ("x.text".to_owned(), Value::Text(Text::new(&text))),
-            ("x.number".to_owned(), Value::Signed(number)),
+            ("x.text".to_owned(), RecordedValue::Text(Text::new(&text))),
+            ("x.number".to_owned(), RecordedValue::Signed(number)),
         ];
         let json = checked(&written(&message, named, ""))?;
         prop_assert_eq!(&json["message"], &message);
@@ -186,7 +185,7 @@ proptest! {
             "K8S_POD_LABELS" => Some(labels.clone()),
             _ => Some("/nonexistent".to_owned()),
         });
-        let long = vec![("text".to_owned(), Value::Text(Text::new(&"x".repeat(100_000))))];
+        let long = vec![("text".to_owned(), RecordedValue::Text(Text::new(&"x".repeat(100_000))))];
         checked(&written(&"m".repeat(100_000), long, &kubernetes))?;
     }
 }
@@ -195,7 +194,10 @@ proptest! {
 fn a_cut_text_says_how_much_is_missing() {
     let line = written(
         "m",
-        vec![("text".into(), Value::Text(Text::new(&"x".repeat(1_000_000))))],
+        vec![(
+            "text".into(),
+            RecordedValue::Text(Text::new(&"x".repeat(1_000_000))),
+        )],
         "",
     );
     let json: Json = serde_json::from_str(&line).unwrap();
@@ -209,6 +211,6 @@ fn a_cut_text_says_how_much_is_missing() {
 fn a_debug_value_of_any_length_is_cut_as_it_is_written() {
     let mut text = Text::default();
     std::fmt::write(&mut text, format_args!("{:?}", "é".repeat(500_000))).unwrap();
-    assert!(text.kept.len() <= MAX_LINE_BYTES);
-    assert_eq!(text.kept.len() + text.cut_bytes, 1_000_002);
+    assert!(text.prefix.len() <= MAX_LINE_BYTES);
+    assert_eq!(text.prefix.len() + text.cut_bytes, 1_000_002);
 }

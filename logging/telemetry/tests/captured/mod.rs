@@ -13,9 +13,9 @@ use tracing::Subscriber;
 pub const SERVICE: Service = Service::new("irmgard", "1.2.3");
 
 #[derive(Clone, Default)]
-pub struct Lines(Arc<Mutex<Vec<Vec<u8>>>>);
+pub struct CapturedLines(Arc<Mutex<Vec<Vec<u8>>>>);
 
-impl Write for Lines {
+impl Write for CapturedLines {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().push(bytes.to_vec());
         Ok(bytes.len())
@@ -26,7 +26,7 @@ impl Write for Lines {
     }
 }
 
-impl Lines {
+impl CapturedLines {
     /// Each write as text: one line, or the writer has done something else.
     pub fn raw(&self) -> Vec<String> {
         self.0
@@ -60,8 +60,10 @@ pub fn env<'a>(variables: &[(&'a str, &'a str)]) -> impl Fn(&str) -> Option<Stri
     move |name| map.get(name).cloned()
 }
 
-pub fn subscriber(variables: &[(&str, &str)]) -> (impl Subscriber + Send + Sync + use<>, Guard, Lines) {
-    let lines = Lines::default();
+pub fn subscriber(
+    variables: &[(&str, &str)],
+) -> (impl Subscriber + Send + Sync + use<>, Guard, CapturedLines) {
+    let lines = CapturedLines::default();
     let (subscriber, guard) =
         telemetry::subscriber(SERVICE, &env(variables), Box::new(lines.clone())).unwrap();
     (subscriber, guard, lines)

@@ -1,9 +1,8 @@
-//! What a photo costs: time by stage, CPU and memory for photos of four
-//! sizes, one at a time and with all cores busy.
+//! Measures the cost of a photo: time by stage, CPU and memory for photos of four sizes, one at a time and with all cores
+//! busy.
 //!
-//! `cargo bench -p imaging --bench photo -- [--json FILE] [PHOTO...]` prints
-//! a table and writes the same figures as JSON. Without photos it makes its own
-//! out of the Solvay photograph: as it is, reduced, or laid side by side.
+//! `cargo bench -p imaging --bench photo -- [--json FILE] [PHOTO...]` prints a table and writes the same figures as JSON.
+//! Without photos it makes some of the Solvay photograph: original, reduced, and side by side.
 
 #![allow(clippy::panic, reason = "a benchmark ends by panicking where a test does")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
@@ -22,7 +21,7 @@ use anyhow::{Context as _, anyhow};
 use imaging::{
     AnonymizeSettings, Anonymized, anonymize,
     detector::Detector,
-    picture::{self, Limits, Picture},
+    picture::{self, DecodeLimits, Picture},
 };
 use nix::sys::{
     resource::{UsageWho, getrusage},
@@ -31,12 +30,12 @@ use nix::sys::{
 use serde::Serialize;
 use shapes::resized;
 
-/// Runs of each size, one photo at a time; their median counts.
+/// Runs of each size, one photo at a time. The result is their median.
 const RUNS: usize = 7;
 /// Photos per core when all cores are busy.
 const PHOTOS_PER_CORE: usize = 6;
 
-const LIMITS: Limits = Limits {
+const LIMITS: DecodeLimits = DecodeLimits {
     bytes: u64::MAX,
     pixels: u64::MAX,
 };
@@ -47,7 +46,7 @@ struct Sample {
 }
 
 #[derive(Serialize)]
-struct Row {
+struct PhotoMeasurement {
     photo: String,
     megapixels: f64,
     bytes: usize,
@@ -116,7 +115,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn measured(sample: &Sample, detector: &Detector) -> anyhow::Result<Row> {
+fn measured(sample: &Sample, detector: &Detector) -> anyhow::Result<PhotoMeasurement> {
     let settings = AnonymizeSettings::default();
     let once = || anonymize(&sample.jpeg, &settings, detector).map_err(|e| anyhow!("{}: {e}", sample.name));
     let warm = once()?;
@@ -147,7 +146,7 @@ fn measured(sample: &Sample, detector: &Detector) -> anyhow::Result<Row> {
     })?;
     let all = (cores * PHOTOS_PER_CORE) as f64;
     let (wall_all, cpu_all) = (begin.elapsed().as_secs_f64(), cpu_seconds()? - cpu);
-    Ok(Row {
+    Ok(PhotoMeasurement {
         photo: sample.name.clone(),
         megapixels: f64::from(warm.width) * f64::from(warm.height) / 1e6,
         bytes: sample.jpeg.len(),
@@ -234,12 +233,12 @@ fn cpu_seconds() -> anyhow::Result<f64> {
     Ok(micros as f64 / 1e6)
 }
 
-/// Begins a new measurement of [`peak_mib`] (proc(5), `clear_refs`).
+/// Resets [`peak_mib`] (proc(5), `clear_refs`).
 fn forget_peak() {
     let _ = fs::write("/proc/self/clear_refs", "5");
 }
 
-/// Highest resident memory so far, MiB; 0 where it is not told.
+/// Highest resident memory since the reset, MiB; 0 if unknown.
 fn peak_mib() -> u64 {
     fs::read_to_string("/proc/self/status")
         .unwrap_or_default()

@@ -1,11 +1,9 @@
-//! What is hidden and what is lost for it, on photos of your own: both sides
-//! of every threshold.
+//! Measures on your own photos how much is hidden and how much of the picture is lost, for several thresholds.
 //!
 //! `cargo bench -p imaging --bench recall -- FOLDER` reads `FOLDER/annotations.json`,
-//! `{"photo.jpg": {"heads": […], "persons": […], "vehicles": […]}, …}` with boxes
-//! `{"x": 1, "y": 2, "w": 3, "h": 4}` in pixels, the photos in `FOLDER/site`, and photos
-//! without people and road vehicles in `FOLDER/empty`. `MISSED=1` lists the heads that can
-//! be seen. For each setting the table has:
+//! `{"photo.jpg": {"heads": […], "persons": […], "vehicles": […]}, …}` with boxes `{"x": 1, "y": 2, "w": 3, "h": 4}` in
+//! pixels, the photos in `FOLDER/site`, and photos without people and road vehicles in `FOLDER/empty`. `MISSED=1` lists
+//! the visible heads. For each setting the table has:
 //!
 //! - heads, by height in pixels: hidden if boxes cover 80 % of the middle 60 % of one;
 //! - vehicles: hidden if boxes cover 60 % of one;
@@ -34,13 +32,13 @@ use anyhow::{Context as _, anyhow};
 use imaging::{
     AnonymizeSettings,
     detector::{DetectSettings, Detector, Effort, Rect, Threshold},
-    obscure::{Modes, obscure},
-    picture::{self, Limits, Picture},
+    obscure::{ObscureModes, obscure},
+    picture::{self, DecodeLimits, Picture},
 };
 use serde::Deserialize;
 use shapes::resized;
 
-/// Photos of which frames are made, of each folder.
+/// Number of photos of each folder that become frames.
 const SEQUENCES: usize = 2;
 const FRAMES: u32 = 8;
 
@@ -63,7 +61,7 @@ struct Box {
     difficult: bool,
 }
 
-struct Photo {
+struct LabelledPhoto {
     name: String,
     picture: Picture,
     /// `None` for a photo without people.
@@ -107,7 +105,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The five settings of the curve, and others.
+/// The five settings of the curve, and some others.
 fn variants() -> Vec<(String, DetectSettings)> {
     let default = AnonymizeSettings::default().detect;
     let times = |factor: f32| DetectSettings {
@@ -139,14 +137,14 @@ fn scaled(threshold: Threshold, factor: f32) -> Threshold {
     }
 }
 
-fn photos(folder: &Path) -> anyhow::Result<Vec<Photo>> {
+fn photos(folder: &Path) -> anyhow::Result<Vec<LabelledPhoto>> {
     let list = fs::read(folder.join("annotations.json")).context("annotations.json")?;
     let list: BTreeMap<String, serde_json::Value> = serde_json::from_slice(&list)?;
     let mut photos = Vec::new();
     for (name, notes) in list.into_iter().filter(|(name, _)| !name.starts_with('_')) {
         let path = folder.join("site").join(&name);
         if path.exists() {
-            photos.push(Photo {
+            photos.push(LabelledPhoto {
                 picture: read(&path)?,
                 notes: Some(serde_json::from_value(notes).with_context(|| name.clone())?),
                 name,
@@ -159,7 +157,7 @@ fn photos(folder: &Path) -> anyhow::Result<Vec<Photo>> {
         .collect::<std::io::Result<_>>()?;
     empty.sort();
     for path in empty {
-        photos.push(Photo {
+        photos.push(LabelledPhoto {
             name: path
                 .file_name()
                 .unwrap_or_default()
@@ -173,14 +171,14 @@ fn photos(folder: &Path) -> anyhow::Result<Vec<Photo>> {
 }
 
 fn read(path: &Path) -> anyhow::Result<Picture> {
-    let limits = Limits {
+    let limits = DecodeLimits {
         bytes: u64::MAX,
         pixels: u64::MAX,
     };
     picture::decode(&fs::read(path)?, &limits).map_err(|e| anyhow!("{}: {e}", path.display()))
 }
 
-/// What is hidden in a picture.
+/// The hidden pixels of a picture.
 struct Hidden {
     width: usize,
     /// Pixel by pixel.
@@ -199,7 +197,7 @@ impl Hidden {
                 mask[y * width..][columns.clone()].fill(true);
             }
         }
-        let regions = imaging::regions(&found, picture.width, picture.height, Modes::default());
+        let regions = imaging::regions(&found, picture.width, picture.height, ObscureModes::default());
         let mut obscured = picture.clone();
         obscure(&mut obscured.pixels, picture.width, picture.height, &regions);
         Ok(Self {
@@ -257,7 +255,7 @@ fn fog(before: &Picture, after: &Picture) -> f64 {
     share(&differs)
 }
 
-/// The area that comes or goes for one frame, divided by all that is hidden.
+/// The area that appears or disappears for one frame, divided by the hidden area.
 fn flicker(detector: &Detector, picture: &Picture, settings: &DetectSettings) -> anyhow::Result<f64> {
     let mut state = 7u64;
     let mut random = move |below: u32| {
@@ -302,7 +300,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, photo: &Photo, hidden: &Hidden) {
+    fn add(&mut self, photo: &LabelledPhoto, hidden: &Hidden) {
         let Some(notes) = &photo.notes else {
             self.empty.push(hidden.share());
             self.empty_fog.push(hidden.fog);

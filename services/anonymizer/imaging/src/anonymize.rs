@@ -1,73 +1,68 @@
-//! The one way from a photo as it came to a photo that may be seen.
+//! Turns an original into an anonymised photo. No other code does.
 
 use std::time::Instant;
 
-use contract::{Class, Detection, FailureReason};
+use contract::{Detection, FailureReason};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    detector::{DetectSettings, Detector, DetectorError, Found, MAX_COMPARED, Rect, SecondLook, Stop},
-    obscure::{Modes, Region, obscure_until},
-    picture::{self, DecodeError, EncodeError, Limits, Picture},
+    Class,
+    detector::{
+        DetectSettings, DetectedObject, Detector, DetectorError, MAX_COMPARED, Rect, SecondLook, Stop,
+    },
+    obscure::{ObscureModes, PixelRect, Region, obscure_until},
+    picture::{self, DecodeError, DecodeLimits, EncodeError, Picture},
 };
 
-/// So many things are told of at most: a result has to fit into a message.
-/// What is hidden has no such limit.
+/// Maximum number of reported objects, because a result must fit into a message. The number of hidden objects has no
+/// limit.
 pub const MAX_DETECTIONS: usize = 1000;
 
-/// Longest short side of a face, its margins included, in a person's box that shows more than a
-/// head; share of the person's short side.
+/// A person's box shows more than a head if it contains a face whose short side, with margins, is at most this share of
+/// the box's short side.
 const LARGEST_FACE: f32 = 2.0 / 3.0;
 
-/// Everything that decides how a photo is anonymised.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnonymizeSettings {
-    /// What a photo may cost.
-    pub limits: Limits,
-    /// What is looked for.
+    pub limits: DecodeLimits,
     pub detect: DetectSettings,
-    /// What obscured objects look like, by class.
-    pub modes: Modes,
-    /// Quality of the JPEG, libjpeg's 1 to 100.
+    pub modes: ObscureModes,
+    /// libjpeg's quality, 1 to 100.
     pub jpeg_quality: u8,
 }
 
 impl Default for AnonymizeSettings {
     fn default() -> Self {
         Self {
-            limits: Limits {
+            limits: DecodeLimits {
                 bytes: 64 * 1024 * 1024,
                 pixels: 100_000_000,
             },
             detect: DetectSettings::default(),
-            modes: Modes::default(),
+            modes: ObscureModes::default(),
             jpeg_quality: 90,
         }
     }
 }
 
-/// A photo that may be seen.
+/// An anonymised photo.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Anonymized {
-    /// The file: pixels and colour profile, nothing else.
+    /// The file: pixels and colour profile, no other metadata.
     pub jpeg: Vec<u8>,
     /// Width in pixels, upright.
     pub width: u32,
     /// Height in pixels, upright.
     pub height: u32,
-    /// What was found, each thing once, best first, and where it was hidden;
-    /// [`MAX_DETECTIONS`] at most.
+    /// The hidden objects, each once, best first, at most [`MAX_DETECTIONS`].
     pub detections: Vec<Detection>,
-    /// What the detector's own checks came to.
     pub checks: Checks,
-    /// Where the time went.
-    pub seconds: Seconds,
+    pub seconds: StageSeconds,
 }
 
-/// What the detector's own checks came to.
+/// Results of the detector's own checks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checks {
-    /// What became of unsure candidates.
     pub second_look: SecondLook,
     /// People and faces that were visible in the obscured photo, and were then hidden.
     pub still_visible: u32,
@@ -75,20 +70,19 @@ pub struct Checks {
 
 /// Wall time by stage, seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Seconds {
+pub struct StageSeconds {
     /// Bytes to upright pixels.
     pub decode: f64,
-    /// Looking for people, faces, vehicles.
+    /// Detecting objects.
     pub detect: f64,
-    /// Replacing pixels.
     pub obscure: f64,
-    /// Looking at the obscured photo.
+    /// Checking the obscured photo.
     pub check: f64,
     /// Pixels to JPEG.
     pub encode: f64,
 }
 
-impl Seconds {
+impl StageSeconds {
     /// Each stage's name and seconds, in order.
     #[must_use]
     pub const fn by_stage(&self) -> [(&'static str, f64); 5] {
@@ -102,22 +96,19 @@ impl Seconds {
     }
 }
 
-/// Why a photo was not anonymised. The texts hold nothing of its content.
+/// Why a photo was not anonymised. The texts contain nothing of its content.
 #[derive(Debug, thiserror::Error)]
 pub enum AnonymizeError {
-    /// It cannot be read.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// It cannot be judged.
     #[error(transparent)]
     Detect(#[from] DetectorError),
-    /// It cannot be written.
     #[error(transparent)]
     Encode(#[from] EncodeError),
 }
 
 impl AnonymizeError {
-    /// The verdict that this error is.
+    /// The reason in the verdict on the photo.
     #[must_use]
     pub const fn reason(&self) -> FailureReason {
         match self {
@@ -127,12 +118,11 @@ impl AnonymizeError {
     }
 }
 
-/// Decodes a photo, hides what the detector finds, looks at the result once more,
-/// and encodes it anew.
-/// Keeps one thread busy for 0.2 to 2 seconds; for 100 megapixels, for 15.
+/// Decodes a photo, obscures the detected objects, checks the result, and encodes it. Occupies one thread for 0.2 to 2
+/// seconds; for 15 with 100 megapixels.
 ///
 /// # Errors
-/// Whenever there is any doubt about the photo: see [`AnonymizeError`].
+/// Any doubt about the photo is an [`AnonymizeError`].
 pub fn anonymize(
     bytes: &[u8],
     settings: &AnonymizeSettings,
@@ -141,17 +131,17 @@ pub fn anonymize(
     anonymize_until(bytes, settings, detector, &Stop::default())
 }
 
-/// The same, until `stop` is set.
+/// Like [`anonymize`], but ends when `stop` is set.
 ///
 /// # Errors
-/// As [`anonymize`], and when `stop` is set.
+/// As [`anonymize`], and if `stop` is set.
 pub fn anonymize_until(
     bytes: &[u8],
     settings: &AnonymizeSettings,
     detector: &Detector,
     stop: &Stop,
 ) -> Result<Anonymized, AnonymizeError> {
-    let mut seconds = Seconds::default();
+    let mut seconds = StageSeconds::default();
     let mut picture = timed(&mut seconds.decode, || picture::decode(bytes, &settings.limits))?;
     let detected = timed(&mut seconds.detect, || {
         detector.detect_until(&picture, &settings.detect, stop)
@@ -183,9 +173,9 @@ pub fn anonymize_until(
     })
 }
 
-/// Obscures objects. Returns those that are reported.
+/// Obscures objects. Returns the reported ones.
 fn hide(
-    objects: &[Found],
+    objects: &[DetectedObject],
     picture: &mut Picture,
     settings: &AnonymizeSettings,
     stop: &Stop,
@@ -196,26 +186,36 @@ fn hide(
         return Err(DetectorError::Stopped);
     }
     let reported = objects.iter().filter(|object| !object.is_repeated);
-    Ok(reported
-        .filter_map(|object| inside(object, width, height))
-        .collect())
+    let detection = |object: &DetectedObject| {
+        let rect = visible_part(&object.rect, width, height)?;
+        Some(Detection {
+            class: object.class.name().to_owned(),
+            // A network's rounding may exceed 1.
+            score: object.score.clamp(0.0, 1.0),
+            x: rect.x,
+            y: rect.y,
+            width: rect.width,
+            height: rect.height,
+        })
+    };
+    Ok(reported.filter_map(detection).collect())
 }
 
-/// The regions that hide these objects in a picture of this size.
+/// The regions that obscure these objects in a picture of this size.
 #[must_use]
-pub fn regions(objects: &[Found], width: u32, height: u32, modes: Modes) -> Vec<Region> {
+pub fn regions(objects: &[DetectedObject], width: u32, height: u32, modes: ObscureModes) -> Vec<Region> {
     let is_compared = objects.len() <= MAX_COMPARED;
-    let region = |object: &Found| {
-        let detection = inside(object, width, height)?;
+    let region = |object: &DetectedObject| {
+        let rect = visible_part(&object.rect, width, height)?;
         let whole = [object.rect.width(), object.rect.height()];
         let has_face = is_compared && object.class == Class::Person && has_face(&object.rect, objects);
-        Some(Region::for_part(&detection, whole, has_face, modes))
+        Some(Region::for_part(object.class, rect, whole, has_face, modes))
     };
     objects.iter().filter_map(region).collect()
 }
 
 /// Whether a face lies in a person's box that is clearly larger.
-fn has_face(person: &Rect, objects: &[Found]) -> bool {
+fn has_face(person: &Rect, objects: &[DetectedObject]) -> bool {
     let short_side = |rect: &Rect| rect.width().min(rect.height());
     objects.iter().any(|object| {
         object.class == Class::Face
@@ -231,17 +231,13 @@ fn timed<T>(seconds: &mut f64, work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// The part of a box that lies in the picture, in whole pixels; `None` where
-/// that is nothing.
-fn inside(found: &Found, width: u32, height: u32) -> Option<Detection> {
+/// The part of a box inside the picture, in whole pixels; `None` if there is none.
+fn visible_part(rect: &Rect, width: u32, height: u32) -> Option<PixelRect> {
     let low = |edge: f32, side: u32| edge.floor().clamp(0.0, side as f32) as u32;
     let high = |edge: f32, side: u32| edge.ceil().clamp(0.0, side as f32) as u32;
-    let (x, y) = (low(found.rect.left, width), low(found.rect.top, height));
-    let (right, bottom) = (high(found.rect.right, width), high(found.rect.bottom, height));
-    (x < right && y < bottom).then(|| Detection {
-        class: found.class,
-        // A network may round beyond.
-        score: found.score.clamp(0.0, 1.0),
+    let (x, y) = (low(rect.left, width), low(rect.top, height));
+    let (right, bottom) = (high(rect.right, width), high(rect.bottom, height));
+    (x < right && y < bottom).then(|| PixelRect {
         x,
         y,
         width: right - x,
@@ -253,8 +249,8 @@ fn inside(found: &Found, width: u32, height: u32) -> Option<Detection> {
 mod tests {
     use super::*;
 
-    fn found(class: Class, [left, top, right, bottom]: [f32; 4]) -> Found {
-        Found {
+    fn found(class: Class, [left, top, right, bottom]: [f32; 4]) -> DetectedObject {
+        DetectedObject {
             class,
             score: 0.9,
             rect: Rect {
@@ -267,8 +263,8 @@ mod tests {
         }
     }
 
-    fn cells(objects: &[Found]) -> Vec<u32> {
-        let regions = regions(objects, 1000, 1000, Modes::default());
+    fn cells(objects: &[DetectedObject]) -> Vec<u32> {
+        let regions = regions(objects, 1000, 1000, ObscureModes::default());
         regions.iter().map(Region::cell).collect()
     }
 

@@ -1,20 +1,21 @@
-//! From a photo as it came to a JPEG that may be seen: bytes in, bytes out.
+//! From the bytes of an original to the bytes of an anonymised JPEG.
 //!
-//! [`anonymize`] is the one way through: [`picture`] decodes, [`detector`]
-//! finds people, faces and vehicles, [`obscure`] replaces their pixels,
-//! [`detector`] looks at the result once more, [`picture`] encodes.
+//! [`anonymize`] runs all steps: [`picture`] decodes, [`detector`] finds people, faces and vehicles, [`obscure`] replaces
+//! their pixels, [`detector`] checks the result, [`picture`] encodes.
 //!
 //! Invariants:
-//! - No network, no environment, no clock that decides anything: the same bytes
-//!   and settings give the same picture.
-//! - Any doubt is an [`AnonymizeError`]; nothing is passed on as it was.
+//! - The same bytes and settings give the same picture: nothing depends on a network, the environment or a clock.
+//! - Any doubt is an [`AnonymizeError`]; an original is never returned unchanged.
 
 mod anonymize;
+mod class;
 pub mod detector;
 pub mod obscure;
 pub mod picture;
 
+pub use class::{Class, ClassGroup, UnknownClass};
+
 pub use anonymize::{
-    AnonymizeError, AnonymizeSettings, Anonymized, Checks, MAX_DETECTIONS, Seconds, anonymize,
+    AnonymizeError, AnonymizeSettings, Anonymized, Checks, MAX_DETECTIONS, StageSeconds, anonymize,
     anonymize_until, regions,
 };

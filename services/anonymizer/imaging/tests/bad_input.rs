@@ -1,12 +1,16 @@
-//! Whatever is no whole photo is an error with the right verdict, and never a
-//! panic, a photo half grey, or a machine out of memory.
+//! An incomplete or invalid photo is an error with the right verdict. It causes no panic, no half grey output and no
+//! exhausted memory.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "../../../contract/fuzz/checks/image_decode.rs"]
+mod checks;
 mod support;
 
+use std::{fs, path::Path};
+
 use contract::FailureReason::{self, CorruptImage, TooLarge, UnsupportedFormat};
-use imaging::picture::{DecodeError, Limits, decode};
+use imaging::picture::{self, DecodeError, DecodeLimits, decode};
 use proptest::prelude::*;
 use support::{
     SOLVAY,
@@ -16,7 +20,7 @@ use support::{
     sample,
 };
 
-const USUAL: Limits = Limits {
+const USUAL: DecodeLimits = DecodeLimits {
     bytes: 64 << 20,
     pixels: 100_000_000,
 };
@@ -25,9 +29,8 @@ fn verdict(photo: &[u8]) -> FailureReason {
     decode(photo, &USUAL).unwrap_err().reason()
 }
 
-/// Photos, and how many bytes at their ends say nothing: JPEG's end marker, PNG's
-/// last chunk, a WebP's padding byte. What is missing of an arithmetic-coded
-/// JPEG cannot be told from its end marker.
+/// Photos, and the number of bytes at their ends without information: JPEG's end marker, PNG's last chunk, WebP's padding
+/// byte. In an arithmetic-coded JPEG, missing data cannot be distinguished from the end marker.
 fn seeds() -> Vec<(Vec<u8>, usize)> {
     let picture = gradient(61, 47);
     vec![
@@ -42,7 +45,7 @@ fn seeds() -> Vec<(Vec<u8>, usize)> {
 }
 
 #[test]
-fn what_is_no_photo_is_unsupported() {
+fn other_files_are_unsupported() {
     assert_eq!(
         verdict(b"Dear Sir or Madam, attached please find"),
         UnsupportedFormat
@@ -59,7 +62,7 @@ fn what_is_no_photo_is_unsupported() {
 }
 
 #[test]
-fn nothing_at_all_and_beginnings_are_corrupt() {
+fn empty_files_and_beginnings_are_corrupt() {
     assert_eq!(verdict(b""), CorruptImage);
     assert_eq!(verdict(b"\xFF\xD8\xFF"), CorruptImage);
     assert_eq!(verdict(b"\x89PNG\r\n\x1A\n"), CorruptImage);
@@ -68,7 +71,7 @@ fn nothing_at_all_and_beginnings_are_corrupt() {
 }
 
 #[test]
-fn a_photo_that_is_cut_off_anywhere_is_corrupt() {
+fn a_photo_truncated_at_any_byte_is_corrupt() {
     for (photo, spare) in seeds() {
         let whole = decode(&photo, &USUAL).unwrap();
         for length in 0..photo.len() {
@@ -88,7 +91,7 @@ fn a_photo_that_is_cut_off_anywhere_is_corrupt() {
 }
 
 #[test]
-fn a_real_photo_that_is_cut_off_is_corrupt() {
+fn a_truncated_real_photo_is_corrupt() {
     for name in [SOLVAY, "astronaut.png"] {
         let photo = sample(name);
         for share in [0.01, 0.3, 0.9, 0.999] {
@@ -107,13 +110,13 @@ fn a_photo_with_a_hole_is_corrupt() {
 }
 
 #[test]
-fn what_follows_the_photo_is_ignored() {
+fn data_after_the_photo_is_ignored() {
     let photo = jpeg(&gradient(61, 47), |_| {});
     let longer = [&photo[..], b"trailing data", &photo[..]].concat();
     assert_eq!(decode(&longer, &USUAL).unwrap(), decode(&photo, &USUAL).unwrap());
 }
 
-/// A PNG that is all header: `width` × `height`, and a few bytes of zeros.
+/// A PNG with a header of `width` × `height` and a few bytes of zeros.
 fn png_bomb(width: u32, height: u32) -> Vec<u8> {
     let mut photo = png_of(&gradient(4, 4));
     photo[16..20].copy_from_slice(&width.to_be_bytes());
@@ -146,7 +149,7 @@ fn a_bomb_within_the_limits_is_corrupt() {
     assert_eq!(verdict(&photo), CorruptImage);
 }
 
-/// The header that is checked first must be the one that is decoded.
+/// The checked header must be the decoded one.
 #[test]
 fn a_second_frame_header_does_not_get_around_the_limits() {
     let photo = jpeg(&gradient(16, 16), |_| {});
@@ -164,13 +167,13 @@ fn a_second_frame_header_does_not_get_around_the_limits() {
 }
 
 #[test]
-fn limits_are_told_with_their_numbers() {
+fn errors_name_the_limit_and_the_number() {
     let photo = jpeg(&gradient(100, 100), |_| {});
-    let few_pixels = Limits {
+    let few_pixels = DecodeLimits {
         pixels: 9_999,
         ..USUAL
     };
-    let few_bytes = Limits { bytes: 10, ..USUAL };
+    let few_bytes = DecodeLimits { bytes: 10, ..USUAL };
     let told = |limits| decode(&photo, &limits).unwrap_err().to_string();
     assert_eq!(told(few_pixels), "10000 pixels: more than the limit of 9999");
     assert!(matches!(
@@ -197,7 +200,7 @@ proptest! {
         if let Some(cut) = cut {
             photo.truncate(cut.index(photo.len()));
         }
-        let small = Limits { bytes: LIMITS.bytes, pixels: 4_000_000 };
+        let small = DecodeLimits { bytes: LIMITS.bytes, pixels: 4_000_000 };
         if let Ok(picture) = decode(&photo, &small) {
             prop_assert_eq!(picture.pixels.len(), 3 * picture.width as usize * picture.height as usize);
         }
@@ -217,4 +220,18 @@ fn a_side_that_no_jpeg_can_have_is_too_large() {
     for (width, height) in [(65_501, 1), (1, 65_501), (1, 1_000_000)] {
         assert_eq!(verdict(&png_of(&gradient(width, height))), TooLarge);
     }
+}
+
+/// Replays the corpus of the fuzz target `image_decode`.
+#[test]
+fn the_fuzz_corpus_is_decoded_or_refused() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../contract/fuzz/corpus/image_decode");
+    let mut replayed = 0;
+    for entry in fs::read_dir(&corpus).unwrap() {
+        let path = entry.unwrap().path();
+        println!("{}", path.display());
+        checks::check(&fs::read(&path).unwrap());
+        replayed += 1;
+    }
+    assert!(replayed >= 20, "{replayed} in {}", corpus.display());
 }

@@ -1,4 +1,4 @@
-//! People who are visible in the obscured picture are found by the check, and hidden.
+//! The check finds people who are visible in the obscured picture, and hides them.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -11,14 +11,14 @@ use imaging::{
 };
 use support::{SOLVAY, SOLVAY_FACES, library, photos::LIMITS, sample};
 
-/// Settings with which the detector itself looks at a thumbnail and finds nobody.
+/// Settings with which the detector scans a thumbnail and finds nobody.
 fn blind() -> DetectSettings {
     DetectSettings {
         scales: Scales {
             fine_megapixels: 0.01,
-            least_scale: 0.02,
+            min_scale: 0.02,
             coarse_megapixels: 0.0,
-            turned_megapixels: 0.0,
+            rotated_megapixels: 0.0,
             second_look_megapixels: 0.0,
             check_megapixels: 0.6,
         },
@@ -26,7 +26,7 @@ fn blind() -> DetectSettings {
     }
 }
 
-/// By how much the values of two pictures differ in a box, mean.
+/// Mean difference of the values of two pictures in a box.
 fn difference(a: &Picture, b: &Picture, [left, top, right, bottom]: [f32; 4]) -> f64 {
     let (mut sum, mut values) = (0.0, 0.0);
     for y in top as usize..bottom as usize {
@@ -40,7 +40,7 @@ fn difference(a: &Picture, b: &Picture, [left, top, right, bottom]: [f32; 4]) ->
 }
 
 #[test]
-fn who_was_missed_is_hidden_after_the_check() {
+fn a_missed_person_is_hidden_after_the_check() {
     let detector = Detector::load(&library()).unwrap();
     let photo = sample(SOLVAY);
     let picture = picture::decode(&photo, &LIMITS).unwrap();
@@ -60,7 +60,7 @@ fn who_was_missed_is_hidden_after_the_check() {
 }
 
 #[test]
-fn the_check_keeps_to_what_is_hidden_and_to_the_thresholds() {
+fn the_check_respects_hidden_boxes_and_thresholds() {
     let detector = Detector::load(&library()).unwrap();
     let picture = picture::decode(&sample(SOLVAY), &LIMITS).unwrap();
     let visible = |hidden: &[Rect], settings: &DetectSettings| {

@@ -1,4 +1,4 @@
-//! A network whose output makes no sense is an error, never "nobody is here".
+//! A network's invalid output is an error, never a photo without people.
 
 #![cfg(feature = "failpoints")]
 #![allow(
@@ -15,18 +15,18 @@ mod support;
 use contract::FailureReason;
 use imaging::{
     AnonymizeError, AnonymizeSettings, Anonymized, anonymize, anonymize_until,
-    detector::{Detector, OtherNetworks, Stop},
+    detector::{Detector, Stop, SubstituteNetworks},
 };
-use onnx::Output;
+use onnx::NetworkOutput;
 use support::{
     library,
     photos::{gradient, png_of},
     sample,
 };
 
-/// What becomes of a photo with these networks.
-fn anonymized(nanodet: &[Output], centerface: &[Output]) -> Result<Anonymized, AnonymizeError> {
-    let networks = OtherNetworks {
+/// Anonymises a photo with these networks.
+fn anonymized(nanodet: &[NetworkOutput], centerface: &[NetworkOutput]) -> Result<Anonymized, AnonymizeError> {
+    let networks = SubstituteNetworks {
         nanodet: onnx::file(nanodet),
         centerface: onnx::file(centerface),
     };
@@ -34,8 +34,8 @@ fn anonymized(nanodet: &[Output], centerface: &[Output]) -> Result<Anonymized, A
     anonymize(&sample("astronaut.png"), &AnonymizeSettings::default(), &detector)
 }
 
-/// The outputs with one changed.
-fn with(outputs: &[Output], name: &str, change: impl Fn(&mut Output)) -> Vec<Output> {
+/// These outputs, one of them changed.
+fn with(outputs: &[NetworkOutput], name: &str, change: impl Fn(&mut NetworkOutput)) -> Vec<NetworkOutput> {
     let mut outputs = outputs.to_vec();
     change(outputs.iter_mut().find(|output| output.name == name).unwrap());
     outputs
@@ -53,7 +53,7 @@ fn assert_detector_error(result: Result<Anonymized, AnonymizeError>, network: &s
 }
 
 #[test]
-fn networks_that_see_nothing_are_in_order() {
+fn networks_that_find_nothing_are_valid() {
     let done = anonymized(&onnx::nanodet(), &onnx::centerface()).unwrap();
     assert_eq!(done.detections, []);
 }
@@ -77,7 +77,7 @@ fn output_that_is_not_finite_is_an_error() {
 
 #[test]
 fn output_of_another_shape_is_an_error() {
-    type Change = fn(&mut Output);
+    type Change = fn(&mut NetworkOutput);
     let changes: [Change; 4] = [
         |output| output.channels.push(0.0),
         |output| output.channels.truncate(1),
@@ -108,12 +108,12 @@ fn output_of_another_shape_is_an_error() {
     );
 }
 
-/// What is of one colour is not shown to the networks, so that a huge photo of
-/// a few bytes costs little; a single pixel is enough to be looked at.
+/// The networks skip tiles of one colour, so that a huge photo of a few bytes costs little. A single other pixel is enough
+/// to scan a tile.
 #[test]
-fn plain_picture_is_not_shown_to_the_networks() {
+fn networks_skip_tiles_of_one_colour() {
     let blind = |photo: &[u8]| {
-        let networks = OtherNetworks {
+        let networks = SubstituteNetworks {
             nanodet: onnx::file(&with(&onnx::nanodet(), "cls8", |o| o.channels[0] = f32::NAN)),
             centerface: onnx::file(&with(&onnx::centerface(), "537", |o| o.channels[0] = f32::NAN)),
         };
@@ -127,10 +127,9 @@ fn plain_picture_is_not_shown_to_the_networks() {
     assert_detector_error(blind(&png_of(&picture)), "", "NaN");
 }
 
-/// Work that is stopped ends with an error.
 #[test]
 fn stopped_work_is_an_error() {
-    let networks = OtherNetworks {
+    let networks = SubstituteNetworks {
         nanodet: onnx::file(&onnx::nanodet()),
         centerface: onnx::file(&onnx::centerface()),
     };
@@ -143,7 +142,7 @@ fn stopped_work_is_an_error() {
     assert_detector_error(stopped, "", "stopped");
 }
 
-/// Finite numbers of which a box without end is made.
+/// Finite numbers that give an infinite box.
 #[test]
 fn box_that_is_not_finite_is_an_error() {
     let face = with(&onnx::centerface(), "537", |heat| heat.channels[0] = 0.9);

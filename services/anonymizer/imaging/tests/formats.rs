@@ -1,5 +1,4 @@
-//! Every kind of photo decodes to the pixels that are to be seen, and comes
-//! out as a JPEG.
+//! Every kind of photo decodes to the visible pixels, and becomes a JPEG.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -121,7 +120,7 @@ fn pngs_of_every_kind_decode_alike() {
 
 #[test]
 fn an_interlaced_png_decodes_like_a_plain_one() {
-    // Adam7 by hand: 1 × 1 pixel has only the first pass.
+    // Adam7 written by hand: 1 × 1 pixel has only the first pass.
     let mut photo = png_of(&gradient(1, 1));
     let header = 8 + 8;
     photo[header + 12] = 1;
@@ -130,7 +129,7 @@ fn an_interlaced_png_decodes_like_a_plain_one() {
     assert_eq!(decoded(&photo), gradient(1, 1));
 }
 
-/// CRC-32 as PNG has it (annex D).
+/// CRC-32 of PNG (annex D).
 fn crc32(data: &[u8]) -> u32 {
     !data.iter().fold(!0, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
@@ -140,7 +139,7 @@ fn crc32(data: &[u8]) -> u32 {
 }
 
 #[test]
-fn what_is_transparent_is_white() {
+fn transparent_pixels_are_white() {
     use png::{BitDepth, ColorType};
     let pixels = [10, 20, 30, 0, 10, 20, 30, 255, 0, 0, 0, 128];
     let picture = decoded(&png((3, 1), ColorType::Rgba, BitDepth::Eight, &pixels, |_| {}));
@@ -154,7 +153,7 @@ fn webps_decode() {
         assert_eq!((picture.width, picture.height), (8, 6));
         assert_eq!(picture.pixels.len(), 3 * 8 * 6);
     }
-    // Wholly transparent at the top left.
+    // The top left is transparent.
     assert_eq!(decoded(&bytes(WEBP_LOSSLESS)).pixels[..3], [255; 3]);
 }
 
@@ -173,7 +172,7 @@ fn interlaced_pngs_decode_like_others() {
         }),
     ];
     for (name, color, stored) in kinds {
-        // As opaque as it is red.
+        // Its opacity equals its red.
         let pixels: Vec<u8> = picture.pixels.chunks(3).flat_map(|p| stored(p, p[0])).collect();
         let plain = png((20, 10), color, BitDepth::Eight, &pixels, |_| {});
         let file = format!("services/anonymizer/imaging/tests/photos/interlaced-{name}.png");
@@ -200,9 +199,9 @@ fn animations_are_refused() {
     }
 }
 
-/// What a photo may cost is known before it is decoded.
+/// The memory for a photo is known before decoding.
 #[test]
-fn memory_for_a_pixel_follows_from_the_kind_of_file() {
+fn memory_per_pixel_depends_on_the_kind_of_file() {
     let picture = gradient(256, 256);
     let progressive = |subsamp| {
         jpeg(&picture, |c| {

@@ -1,5 +1,4 @@
-//! Nobody can be recognised in what comes out, and nothing of the original
-//! but pixels and colour profile is in it.
+//! Nobody can be recognised in the output, and it contains nothing of the original except pixels and colour profile.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -9,11 +8,11 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use contract::{Class, Detection};
+use contract::Detection;
 use imaging::{
-    AnonymizeSettings, Anonymized, anonymize,
-    detector::{DetectSettings, Growth, Scales, Threshold},
-    obscure::{Mode, Modes},
+    AnonymizeSettings, Anonymized, Class, anonymize,
+    detector::{DetectSettings, Margins, Scales, Threshold},
+    obscure::{ObscureMode, ObscureModes},
     picture::{self, Picture},
 };
 use shapes::{cropped, resized, turned};
@@ -23,18 +22,18 @@ use support::{
     sample,
 };
 
-fn anonymized(photo: &[u8], mode: Mode) -> Anonymized {
+fn anonymized(photo: &[u8], mode: ObscureMode) -> Anonymized {
     let settings = AnonymizeSettings {
-        modes: Modes::uniform(mode),
+        modes: ObscureModes::uniform(mode),
         ..AnonymizeSettings::default()
     };
     anonymize(photo, &settings, &DETECTOR).unwrap()
 }
 
-/// CenterFace over the whole photo at its own size, as its authors use it, and
-/// at half and twice that: the eyes of somebody else.
-fn faces(picture: &Picture) -> Vec<imaging::detector::Found> {
-    let none = Growth {
+/// An independent check: CenterFace over the whole photo at its own size, as its authors use it, and at half and twice
+/// that size.
+fn faces(picture: &Picture) -> Vec<imaging::detector::DetectedObject> {
+    let none = Margins {
         top: 0.0,
         sides: 0.0,
         bottom: 0.0,
@@ -42,12 +41,12 @@ fn faces(picture: &Picture) -> Vec<imaging::detector::Found> {
     let at = |scale: f32| DetectSettings {
         classes: BTreeSet::from([Class::Face]),
         face: Threshold::flat(0.3),
-        face_growth: none,
+        face_margins: none,
         scales: Scales {
             fine_megapixels: 0.01,
-            least_scale: scale,
+            min_scale: scale,
             coarse_megapixels: 0.0,
-            turned_megapixels: 0.0,
+            rotated_megapixels: 0.0,
             second_look_megapixels: 0.0,
             check_megapixels: 0.0,
         },
@@ -59,7 +58,7 @@ fn faces(picture: &Picture) -> Vec<imaging::detector::Found> {
         .collect()
 }
 
-/// How much neighbouring pixels differ: what detail there is.
+/// The mean difference of neighbouring pixels, a measure of detail.
 fn detail(picture: &Picture, area: &Detection) -> f64 {
     let at = |x: u32, y: u32| f64::from(picture.pixels[3 * (y * picture.width + x) as usize + 1]);
     let mut sum = 0.0;
@@ -72,16 +71,16 @@ fn detail(picture: &Picture, area: &Detection) -> f64 {
 }
 
 #[test]
-fn no_face_is_found_in_what_comes_out() {
+fn the_output_contains_no_face() {
     for name in [SOLVAY, "astronaut.png"] {
         let before = picture::decode(&sample(name), &LIMITS).unwrap();
         let were_there = faces(&before);
         assert!(!were_there.is_empty(), "{name}: the test's own eyes see nothing");
-        for mode in [Mode::Mosaic, Mode::Blur, Mode::Solid] {
+        for mode in [ObscureMode::Mosaic, ObscureMode::Blur, ObscureMode::Solid] {
             let out = anonymized(&sample(name), mode);
             let after = picture::decode(&out.jpeg, &LIMITS).unwrap();
             let mut left = faces(&after);
-            if mode == Mode::Solid {
+            if mode == ObscureMode::Solid {
                 // Grey shapes at the picture's edge, with their mirror images, can look like a face.
                 left.retain(|face| were_there.iter().any(|was| was.rect.overlap(&face.rect) > 0.0));
             }
@@ -94,10 +93,10 @@ fn no_face_is_found_in_what_comes_out() {
 fn every_detected_box_is_replaced() {
     for name in [SOLVAY, "astronaut.png"] {
         let before = picture::decode(&sample(name), &LIMITS).unwrap();
-        let out = anonymized(&sample(name), Mode::Mosaic);
+        let out = anonymized(&sample(name), ObscureMode::Mosaic);
         let after = picture::decode(&out.jpeg, &LIMITS).unwrap();
-        assert!(out.detections.iter().any(|d| d.class == Class::Face));
-        assert!(out.detections.iter().any(|d| d.class == Class::Person));
+        assert!(out.detections.iter().any(|d| d.class == Class::Face.name()));
+        assert!(out.detections.iter().any(|d| d.class == Class::Person.name()));
         for detection in &out.detections {
             let (was, is) = (detail(&before, detection), detail(&after, detection));
             assert!(
@@ -114,7 +113,7 @@ fn a_face_that_fills_the_frame_is_hidden() {
     let face = cropped(&astronaut, [165, 50, 125, 140]);
     for times in [1, 8, 24] {
         let photo = jpeg(&resized(&face, times * face.width, times * face.height), |_| {});
-        let out = anonymized(&photo, Mode::Mosaic);
+        let out = anonymized(&photo, ObscureMode::Mosaic);
         let whole = imaging::detector::Rect {
             left: 0.1 * out.width as f32,
             top: 0.1 * out.height as f32,
@@ -126,13 +125,12 @@ fn a_face_that_fills_the_frame_is_hidden() {
     }
 }
 
-/// Turned a quarter against the clock: EXIF orientation 6 turns it upright.
+/// The picture after a quarter turn anticlockwise. EXIF orientation 6 turns it upright.
 fn sideways(picture: &Picture) -> Picture {
     turned(&turned(&turned(picture)))
 }
 
-/// EXIF with orientation 6, a camera's name, a place, and a thumbnail
-/// (TIFF 6.0; CIPA DC-008: IFD0, GPS IFD, IFD1).
+/// EXIF with orientation 6, a camera's name, a place, and a thumbnail (TIFF 6.0; CIPA DC-008: IFD0, GPS IFD, IFD1).
 fn exif(thumbnail: &[u8]) -> Vec<u8> {
     const MAKE: &[u8] = b"SecretCamera\0\0";
     let mut tiff = b"MM\0*\0\0\0\x08".to_vec();
@@ -174,8 +172,7 @@ fn exif(thumbnail: &[u8]) -> Vec<u8> {
     [b"Exif\0\0", &tiff[..]].concat()
 }
 
-/// A photo with everything in it that could give somebody away, stored
-/// sideways.
+/// A photo with every kind of identifying metadata, stored sideways.
 fn telltale() -> Vec<u8> {
     let solvay = picture::decode(&sample(SOLVAY), &LIMITS).unwrap();
     let astronaut = picture::decode(&sample("astronaut.png"), &LIMITS).unwrap();
@@ -195,10 +192,10 @@ fn telltale() -> Vec<u8> {
 }
 
 #[test]
-fn nothing_but_pixels_and_profile_comes_out() {
+fn the_output_contains_only_pixels_and_profile() {
     let photo = telltale();
     assert_eq!(contract::media::orientation(&photo), 6);
-    let out = anonymized(&photo, Mode::Mosaic).jpeg;
+    let out = anonymized(&photo, ObscureMode::Mosaic).jpeg;
     let (markers, trailer) = markers(&out);
     let allowed = [0xE0, 0xE2, 0xDB, 0xC0, 0xC4, 0xDA];
     assert!(
@@ -222,8 +219,8 @@ fn nothing_but_pixels_and_profile_comes_out() {
 }
 
 #[test]
-fn a_photo_stored_sideways_is_hidden_as_it_is_seen() {
-    let out = anonymized(&telltale(), Mode::Mosaic);
+fn people_in_a_photo_stored_sideways_are_hidden() {
+    let out = anonymized(&telltale(), ObscureMode::Mosaic);
     assert_eq!((out.width, out.height), (2126, 1463));
     let covered = coverage(&out);
     for face in SOLVAY_FACES {
@@ -237,9 +234,9 @@ fn a_photo_stored_sideways_is_hidden_as_it_is_seen() {
 #[test]
 fn people_cut_off_by_the_edge_are_hidden() {
     let solvay = picture::decode(&sample(SOLVAY), &LIMITS).unwrap();
-    // The left edge through the face at 569 to 624, the bottom edge below it.
+    // The left edge cuts the face at 569 to 624; the bottom edge is below it.
     let cut = cropped(&solvay, [590, 640, 700, 160]);
-    let out = anonymized(&jpeg(&cut, |_| {}), Mode::Mosaic);
+    let out = anonymized(&jpeg(&cut, |_| {}), ObscureMode::Mosaic);
     let half = imaging::detector::Rect {
         left: 0.0,
         top: 66.0,

@@ -1,4 +1,4 @@
-//! Of a colour profile only the colours come out.
+//! The output keeps only the colours of a colour profile.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -40,7 +40,7 @@ fn usual_profiles() -> Vec<Vec<u8>> {
     .to_vec()
 }
 
-/// The profile with one tag more, which holds `data`.
+/// The profile with an additional tag that contains `data`.
 fn with_tag(profile: &[u8], signature: &[u8; 4], data: &[u8]) -> Vec<u8> {
     let number = |at: usize| u32::from_be_bytes(profile[at..at + 4].try_into().unwrap());
     let count = number(128);
@@ -118,8 +118,8 @@ fn only_the_colours_of_a_profile_are_kept() {
     }
 }
 
-/// The profile with something in each field of its header that says whose it is
-/// (ICC.1:2022, 7.2): creator, date, platform, manufacturer, model, attributes.
+/// The profile with a value in each identifying field of its header (ICC.1:2022, 7.2): creator, date, platform,
+/// manufacturer, model, attributes.
 fn with_every_header_field(profile: &[u8]) -> Vec<u8> {
     let mut profile = profile.to_vec();
     profile[4..8].copy_from_slice(b"SERI");
@@ -150,10 +150,9 @@ fn only_the_curve_of_a_grey_profile_is_kept() {
     );
 }
 
-/// Tables could hold anything: the pixels are converted, and no profile is
-/// written.
+/// Tables could contain anything, so the pixels are converted and no profile is written.
 #[test]
-fn colours_that_are_tables_are_applied() {
+fn tables_of_colours_are_applied_to_the_pixels() {
     let photo = with_profile(&swapping_profile());
     assert_eq!(profile_of(&photo), None);
     let (plain, converted) = (decoded(&jpeg(&gradient(16, 16), |_| {})), decoded(&photo));
@@ -206,7 +205,7 @@ fn a_profile_without_colours_is_dropped() {
 }
 
 #[test]
-fn a_profile_that_does_not_fit_is_dropped() {
+fn a_profile_of_another_colour_space_is_dropped() {
     let plain = jpeg(&gradient(16, 16), |_| {});
     let mut wrong_signature = profile(b"RGB ", 500);
     wrong_signature[36] = b'x';
@@ -230,7 +229,7 @@ fn a_profile_that_does_not_fit_is_dropped() {
 }
 
 #[test]
-fn a_profile_of_which_a_part_is_missing_is_dropped() {
+fn a_profile_with_a_missing_part_is_dropped() {
     let mut parts = profile_segments(&ColorProfile::new_srgb().encode().unwrap(), 200);
     parts.remove(1);
     let photo = with_segments(&jpeg(&gradient(16, 16), |_| {}), &parts);

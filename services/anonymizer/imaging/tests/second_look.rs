@@ -1,5 +1,4 @@
-//! What stays weak when it is looked at by itself is dropped, and a doubt for
-//! which there is no budget hides.
+//! The second look drops candidates whose scores stay low. Candidates beyond the budget are hidden.
 
 #![cfg(feature = "failpoints")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
@@ -8,31 +7,32 @@
 mod onnx;
 mod support;
 
-use contract::Class;
 use imaging::{
-    detector::{DetectSettings, Detected, Detector, Found, OtherNetworks, SecondLook, Stop},
+    Class,
+    detector::{
+        DetectSettings, DetectedObject, Detector, DetectorOutput, SecondLook, Stop, SubstituteNetworks,
+    },
     picture::{self, Picture},
 };
-use onnx::Output;
+use onnx::NetworkOutput;
 use support::{
     library,
     photos::{LIMITS, gradient, png_of},
 };
 
-/// What is found in a photo of 16 × 16 pixels by networks that see a face with one
-/// score and a person with another, everywhere.
-fn detected(face: f32, person: f32, megapixels: f32) -> Detected {
+/// Detects in a photo of 16 × 16 pixels with networks that report a face and a person with these scores everywhere.
+fn detected(face: f32, person: f32, megapixels: f32) -> DetectorOutput {
     let mut settings = DetectSettings::default();
     settings.scales.second_look_megapixels = megapixels;
     detected_in(&gradient(16, 16), face, person, &settings)
 }
 
-fn detected_in(photo: &Picture, face: f32, person: f32, settings: &DetectSettings) -> Detected {
+fn detected_in(photo: &Picture, face: f32, person: f32, settings: &DetectSettings) -> DetectorOutput {
     let mut centerface = onnx::centerface();
     set(&mut centerface, "537", face);
     let mut nanodet = onnx::nanodet();
     set(&mut nanodet, "cls32", person);
-    let networks = OtherNetworks {
+    let networks = SubstituteNetworks {
         nanodet: onnx::file(&nanodet),
         centerface: onnx::file(&centerface),
     };
@@ -42,13 +42,13 @@ fn detected_in(photo: &Picture, face: f32, person: f32, settings: &DetectSetting
 }
 
 /// Sets the score of a network's first class.
-fn set(outputs: &mut [Output], name: &str, score: f32) {
+fn set(outputs: &mut [NetworkOutput], name: &str, score: f32) {
     let output = outputs.iter_mut().find(|output| output.name == name).unwrap();
     output.channels[0] = score;
 }
 
-fn faces(detected: &Detected) -> usize {
-    let is_face = |found: &&Found| found.class == Class::Face;
+fn faces(detected: &DetectorOutput) -> usize {
+    let is_face = |found: &&DetectedObject| found.class == Class::Face;
     detected.objects.iter().filter(is_face).count()
 }
 
@@ -56,16 +56,16 @@ fn faces(detected: &Detected) -> usize {
 fn a_weak_face_without_a_person_is_dropped() {
     let found = detected(0.3, 0.0, 100.0);
     assert_eq!(found.objects, []);
-    assert!(found.second_look.looked_at > 0);
-    assert_eq!(found.second_look.dropped, found.second_look.looked_at);
-    assert_eq!(found.second_look.left_out, 0);
+    assert!(found.second_look.examined > 0);
+    assert_eq!(found.second_look.dropped, found.second_look.examined);
+    assert_eq!(found.second_look.skipped, 0);
 }
 
 #[test]
 fn a_weak_face_of_a_person_and_a_sure_face_stay() {
     let of_a_person = detected(0.3, 0.45, 100.0);
     assert!(faces(&of_a_person) > 0);
-    assert!(of_a_person.second_look.looked_at > 0);
+    assert!(of_a_person.second_look.examined > 0);
     assert_eq!(of_a_person.second_look.dropped, 0);
     let sure = detected(0.5, 0.0, 100.0);
     assert!(faces(&sure) > 0);
@@ -73,20 +73,20 @@ fn a_weak_face_of_a_person_and_a_sure_face_stay() {
 }
 
 #[test]
-fn what_the_budget_leaves_out_is_hidden() {
-    // A look at a face takes 128 × 128 pixels.
+fn candidates_beyond_the_budget_are_hidden() {
+    // The second look at a face takes 128 × 128 pixels.
     let found = detected(0.3, 0.0, 0.1);
-    assert_eq!(found.second_look.looked_at, 6);
+    assert_eq!(found.second_look.examined, 6);
     assert_eq!(found.second_look.dropped, 6);
-    assert!(found.second_look.left_out > 0);
-    assert!(faces(&found) >= found.second_look.left_out as usize);
+    assert!(found.second_look.skipped > 0);
+    assert!(faces(&found) >= found.second_look.skipped as usize);
     let without = detected(0.3, 0.0, 0.0);
     assert!(faces(&without) > faces(&found));
     assert_eq!(without.second_look, SecondLook::default());
 }
 
 #[test]
-fn faces_are_not_judged_where_people_are_not_looked_for() {
+fn faces_are_not_examined_if_people_are_not_detected() {
     let mut settings = DetectSettings::default();
     settings.scales.second_look_megapixels = 100.0;
     settings.classes = [Class::Face].into();
@@ -96,7 +96,7 @@ fn faces_are_not_judged_where_people_are_not_looked_for() {
 }
 
 #[test]
-fn what_has_too_little_contrast_to_be_judged_is_hidden() {
+fn candidates_with_too_little_contrast_are_hidden() {
     // Dark on the left, bright on the right, and a step between them.
     let mut photo = gradient(96, 16);
     for (i, value) in photo.pixels.iter_mut().enumerate() {
@@ -106,7 +106,7 @@ fn what_has_too_little_contrast_to_be_judged_is_hidden() {
     let mut settings = DetectSettings::default();
     settings.scales.second_look_megapixels = 100.0;
     let found = detected_in(&photo, 0.3, 0.0, &settings);
-    assert!(found.second_look.left_out > 0, "{:?}", found.second_look);
+    assert!(found.second_look.skipped > 0, "{:?}", found.second_look);
     assert!(found.second_look.dropped > 0, "{:?}", found.second_look);
-    assert!(faces(&found) >= found.second_look.left_out as usize);
+    assert!(faces(&found) >= found.second_look.skipped as usize);
 }

@@ -1,5 +1,4 @@
-//! The 1927 Solvay photograph: 29 of 29 heads are hidden, at every size and
-//! however it is stored.
+//! The 1927 Solvay photograph: 29 of 29 heads are hidden, at every size and in every way of storing it.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -10,12 +9,12 @@ mod support;
 use imaging::{
     AnonymizeSettings, anonymize,
     detector::Rect,
-    picture::{self, Limits, Picture},
+    picture::{self, DecodeLimits, Picture},
 };
 use shapes::{resized, turned};
 use support::{DETECTOR, SOLVAY, SOLVAY_FACES, coverage, head, photos::png_of, sample};
 
-const LIMITS: Limits = Limits {
+const LIMITS: DecodeLimits = DecodeLimits {
     bytes: u64::MAX,
     pixels: u64::MAX,
 };
@@ -57,7 +56,7 @@ fn all_heads_are_hidden_at_half_and_quarter_size() {
 }
 
 #[test]
-fn a_camera_may_hang_upside_down_or_sideways_and_not_say_so() {
+fn heads_are_hidden_upside_down_and_sideways_without_exif() {
     let (mut picture, mut heads) = (decoded(), heads(1.0));
     for _ in 0..3 {
         for head in &mut heads {
@@ -81,9 +80,8 @@ fn a_camera_may_hang_upside_down_or_sideways_and_not_say_so() {
 }
 
 #[test]
-fn what_is_nearly_black_or_lost_in_fog_is_seen_all_the_same() {
-    // Five values are left; without brightening a third of the heads is seen
-    // in the dark, and none is found in the fog.
+fn heads_are_hidden_in_the_dark_and_in_fog() {
+    // Five values remain. Without brightening, the detector finds a third of the heads in the dark, and none in the fog.
     let dark = |value: u8| value / 60;
     let fog = |value: u8| 230 + value / 60;
     for fade in [dark, fog] {
@@ -94,7 +92,7 @@ fn what_is_nearly_black_or_lost_in_fog_is_seen_all_the_same() {
 }
 
 #[test]
-fn people_in_the_dark_under_a_bright_sky_are_seen_all_the_same() {
+fn heads_are_hidden_in_the_dark_under_a_bright_sky() {
     let mut picture = decoded();
     let rows = picture.height / 5;
     let sky = std::iter::repeat_n(240, picture.stride() * rows as usize);

@@ -1,6 +1,5 @@
-//! Photos that cameras and programs write badly: whatever decodes to the last
-//! row is decoded to the pixels that djpeg gives, and whatever has less is
-//! refused.
+//! Photos that violate their standard: a photo with all rows decodes to the pixels that djpeg gives; a photo with missing
+//! rows is refused.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -24,7 +23,7 @@ use support::{
 
 const EOI: [u8; 2] = [0xFF, 0xD9];
 
-/// A file of `tests/photos`: small cards made after public bug reports.
+/// A file of `tests/photos`: small cards that reproduce public bug reports.
 fn card(name: &str) -> Vec<u8> {
     std::fs::read(root().join("services/anonymizer/imaging/tests/photos").join(name)).unwrap()
 }
@@ -60,7 +59,7 @@ fn cards_have_the_pixels_of_djpeg() {
 }
 
 #[test]
-fn cards_with_exif_tell_orientation_and_time() {
+fn cards_have_an_exif_orientation_and_time() {
     assert_eq!(orientation(&card("webp-exif-prefix-o6.webp")), 6);
     let time = |name: &str| taken_at(&card(name)).unwrap().to_rfc3339();
     assert_eq!(time("webp-exif-prefix-date.webp"), "2024-05-31T12:00:00+00:00");
@@ -68,7 +67,7 @@ fn cards_with_exif_tell_orientation_and_time() {
 }
 
 #[test]
-fn cards_with_a_telling_profile_tell_nothing() {
+fn identifying_profiles_of_cards_do_not_reach_the_output() {
     for name in ["i-text.jpg", "i-text.webp"] {
         let out = anonymize(&card(name), &AnonymizeSettings::default(), &DETECTOR)
             .unwrap()
@@ -87,7 +86,7 @@ fn cards_with_a_telling_profile_tell_nothing() {
         for word in there {
             assert!(!contains(&out, word), "{name}: {}", word.escape_ascii());
         }
-        // The date, and what is called creator and id.
+        // The date, the creator and the id.
         for field in [24..36, 80..100] {
             let field = &card[profile + field.start..profile + field.end];
             assert!(!contains(&out, field), "{name}: {field:x?}");
@@ -95,7 +94,7 @@ fn cards_with_a_telling_profile_tell_nothing() {
     }
 }
 
-/// T.81, B.2.3: in a sequential scan these say nothing that is not known.
+/// T.81, B.2.3: in a sequential scan these values are redundant.
 #[test]
 fn sequential_scan_with_any_spectral_selection() {
     let photo = jpeg(&gradient(61, 47), |_| {});
@@ -129,7 +128,7 @@ fn headers_that_change_nothing() {
     let icc = segment(0xE2, b"ICC_PROFILE\0\x07\x03nonsense");
     assert_pixels(&with_segments(&photo, &[icc]), &expected, "a part of a profile");
     let adobe = segment(0xEE, b"Adobe\0\x64\0\0\0\0\x07");
-    // Without JFIF, it is Adobe's segment that counts.
+    // Without JFIF, Adobe's segment counts.
     let jfif = position(&photo, 0xE0);
     let bare = [&photo[..jfif], &photo[jfif + 18..]].concat();
     assert_pixels(
@@ -160,12 +159,12 @@ fn few_stray_bytes_before_a_marker() {
             assert_pixels(&strayed, &expected, &format!("{count} before restarts"));
         }
     }
-    // So many are image data for which there was no place.
+    // This many bytes are image data without a place.
     let many = [&photo[..photo.len() - 2], &vec![0x55; 5000], &EOI].concat();
     assert_corrupt(&many, "5000 bytes before the end");
 }
 
-/// In the header, where there is no image data.
+/// The header contains no image data.
 #[test]
 fn stray_bytes_before_the_first_scan() {
     let progressive = jpeg(&gradient(61, 47), |c| c.set_progressive(true).unwrap());
@@ -181,7 +180,7 @@ fn stray_bytes_before_the_first_scan() {
     }
 }
 
-/// What says how colours are meant is read by libjpeg's rules, wherever it is.
+/// libjpeg's rules find the segments about colours at any position.
 #[test]
 fn stray_bytes_hide_no_colours() {
     let photo = cmyk(&gradient(61, 47));
@@ -235,7 +234,7 @@ fn jpeg_without_its_end_marker() {
     assert_corrupt(&arithmetic[..arithmetic.len() - 2], "arithmetic coding");
 }
 
-/// An end marker behind what is left hides nothing.
+/// An end marker after the remaining data does not hide missing rows.
 #[test]
 fn jpeg_with_rows_missing_and_an_end_marker() {
     for progressive in [false, true] {
@@ -259,7 +258,7 @@ fn progressive_jpeg_with_a_scan_missing() {
     let scans = positions(&photo, 0xDA);
     assert!(scans.len() > 5);
     for scan in &scans[1..] {
-        // The tables of a scan stand before it.
+        // The tables of a scan precede it.
         let end = positions(&photo, 0xC4)
             .into_iter()
             .filter(|at| at < scan)
@@ -284,7 +283,7 @@ fn sequential_jpeg_with_a_component_missing() {
     }
 }
 
-/// A checksum that concerns no pixel, and nothing behind the image data.
+/// A wrong checksum that concerns no pixel, and no data after the image data.
 #[test]
 fn png_with_damage_beside_its_image() {
     let photo = png_of(&gradient(61, 47));

@@ -51,18 +51,16 @@ impl MemoryPool {
         }
     }
 
-    /// Memory to acquire for a child process that runs a job of `job_bytes`: enough for a
-    /// job twice as large, but at most [`MemoryPool::max_job_bytes`], and at least what
-    /// the child may need.
+    /// Memory to acquire for a child process that runs a job of `job_bytes`: enough for a job twice as large, but at
+    /// most [`MemoryPool::max_job_bytes`], and at least what the child may need.
     #[must_use]
     pub fn child_bytes(&self, job_bytes: u64) -> u64 {
         let generous = child_process_bytes(job_bytes.saturating_mul(2));
         generous.min(self.max_job_bytes().max(child_process_bytes(job_bytes)))
     }
 
-    /// Waits until this much memory is free, and acquires it. A job that needs more than
-    /// the whole pool acquires the whole pool; its permit then has fewer bytes than
-    /// requested.
+    /// Waits until this much memory is free, and acquires it. A job that needs more than the whole pool acquires the
+    /// whole pool; its permit then has fewer bytes than requested.
     pub async fn acquire(&self, bytes: u64) -> MemoryPermit {
         let requested = mebibytes(bytes).min(self.total_mebibytes);
         // The semaphore is never closed, so acquiring never fails.

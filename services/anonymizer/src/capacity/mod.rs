@@ -1,12 +1,10 @@
 //! How many photos the worker processes at once, limited by cores and memory.
 //!
-//! Photos processed at once: as many as there are cores, but not more photos of usual
-//! size than fit into memory. Jobs at once, which is also the consumer's prefetch, are
-//! one more. The memory that photos need differs by a factor of a thousand. So each job
-//! acquires the memory of its own photo from one [`MemoryPool`] before it decodes the
-//! photo.
+//! Photos processed at once: as many as there are cores, but not more photos of usual size than fit into memory. Jobs
+//! at once, which is also the consumer's prefetch, are one more. The memory that photos need differs by a factor of a
+//! thousand. So each job acquires the memory of its own photo from one [`MemoryPool`] before it decodes the photo.
 
-use contract::media::USUAL_PIXELS;
+use contract::media::LARGE_PHOTO_PIXELS;
 
 mod memory_pool;
 mod system_limits;
@@ -16,21 +14,18 @@ pub use system_limits::{cores, memory_limit};
 
 const MIB: u64 = 1 << 20;
 
-/// Memory of the process without any photo: program, models, connections.
-/// Measured: 70 MiB.
+/// Memory of the process without any photo: program, models, connections. Measured: 70 MiB.
 const PROCESS_BYTES: u64 = 128 * MIB;
 
-/// Memory of a job besides its photo: the sessions and the activations of an
-/// inference. Measured: 150 MiB.
+/// Memory of a job besides its photo: the sessions and the activations of an inference. Measured: 150 MiB.
 const INFERENCE_BYTES: u64 = 160 * MIB;
 
-/// Memory of a job with a photo of usual size: the decoded picture, and a second copy
-/// while it is rotated.
-pub const USUAL_JOB_BYTES: u64 = job_bytes(6 * USUAL_PIXELS, 0);
+/// Memory of a job with a photo of usual size: the decoded picture, and a second copy while it is rotated.
+pub const USUAL_JOB_BYTES: u64 = job_bytes(6 * LARGE_PHOTO_PIXELS, 0);
 
 /// Memory of a job with the most expensive photo of usual size: a progressive CMYK JPEG
 /// without subsampling, with the default `MAX_UPLOAD_BYTES`.
-const MAX_USUAL_JOB_BYTES: u64 = job_bytes(12 * USUAL_PIXELS, 64 * MIB);
+const MAX_USUAL_JOB_BYTES: u64 = job_bytes(12 * LARGE_PHOTO_PIXELS, 64 * MIB);
 
 /// Memory of a job whose pixels take `decoded_bytes` and whose file has `file_bytes`.
 #[must_use]

@@ -12,8 +12,7 @@ const MACHINE_DIVISOR: u64 = 2;
 /// Memory limit if neither a cgroup limit nor the machine's memory can be read.
 const FALLBACK_BYTES: u64 = 1 << 30;
 
-/// Cores that this process may use, from its CPU affinity and its cgroup's quota,
-/// rounded down.
+/// Cores that this process may use, from its CPU affinity and its cgroup's quota, rounded down.
 #[must_use]
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -43,9 +42,8 @@ fn memory_limit_in(proc: &Path, cgroups: &Path) -> u64 {
     }
 }
 
-/// Parses a line of `/proc/self/cgroup` (`cgroups(7)`): `hierarchy:controllers:path`.
-/// Version 2 has hierarchy 0 and no controllers. Returns the hierarchy's root, the path
-/// below it, and the name of the file with the limit.
+/// Parses a line of `/proc/self/cgroup` (`cgroups(7)`): `hierarchy:controllers:path`. Version 2 has hierarchy 0 and no
+/// controllers. Returns the hierarchy's root, the path below it, and the name of the file with the limit.
 fn parse_membership(line: &str, cgroups: &Path) -> Option<(PathBuf, String, &'static str)> {
     let mut parts = line.splitn(3, ':');
     let (hierarchy, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
@@ -83,8 +81,7 @@ mod tests {
 
     const GIB: u64 = 1 << 30;
 
-    /// The memory limit on a machine of 16 GiB with this `/proc/self/cgroup` and these
-    /// cgroup files.
+    /// The memory limit on a machine of 16 GiB with this `/proc/self/cgroup` and these cgroup files.
     fn limit_with(membership: &str, files: &[(&str, &str)]) -> u64 {
         let root = tempfile::tempdir().unwrap();
         let (proc, cgroups) = (root.path().join("proc"), root.path().join("cgroup"));

@@ -7,14 +7,14 @@ use std::{
 };
 
 use anyhow::Context as _;
-use chassis::settings::{Environment, Reader};
 use imaging::anonymize;
 use rlimit::Resource;
+use service_runtime::settings::{Environment, SettingsReader};
 
 use super::protocol::{Reply, Request, read_header, write_header};
 use crate::{
+    attempt::{Attempt, classify_attempt, load_detector},
     failpoint,
-    processing::{Attempt, classify_attempt, load_detector},
     settings::PhotoSettings,
 };
 
@@ -77,8 +77,7 @@ fn set_limits(request: &Request) -> io::Result<()> {
         resource.set(soft.min(current), hard.min(current))
     };
     lower(Resource::DATA, request.memory_bytes, request.memory_bytes)?;
-    // The soft limit sends SIGXCPU. The hard limit sends SIGKILL, which would look like
-    // a kill from outside.
+    // The soft limit sends SIGXCPU. The hard limit sends SIGKILL, which would look like a kill from outside.
     let grace = request.cpu_seconds.saturating_add(CPU_GRACE_SECONDS);
     lower(Resource::CPU, request.cpu_seconds, grace)?;
     lower(Resource::CORE, 0, 0)
@@ -86,10 +85,10 @@ fn set_limits(request: &Request) -> io::Result<()> {
 
 fn anonymize_photo(environment: &dyn Environment, request: &Request, photo: &[u8]) -> (Reply, Vec<u8>) {
     let not_ready = |detail: String| (Reply::NotReady { detail }, Vec::new());
-    let mut reader = Reader::new(environment);
+    let mut reader = SettingsReader::new(environment);
     let settings = PhotoSettings::read(&mut reader);
-    if let Err(mistakes) = reader.finish() {
-        return not_ready(mistakes.to_string());
+    if let Err(errors) = reader.finish() {
+        return not_ready(errors.to_string());
     }
     let detector = match load_detector(&settings.library) {
         Ok(detector) => detector,
@@ -101,11 +100,7 @@ fn anonymize_photo(environment: &dyn Environment, request: &Request, photo: &[u8
     match classify_attempt(anonymize(photo, &settings.anonymize, &detector)) {
         Attempt::Anonymized(anonymized) => {
             let reply = Reply::Anonymized {
-                width: anonymized.width,
-                height: anonymized.height,
-                detections: anonymized.detections,
-                checks: anonymized.checks,
-                stages: anonymized.stages,
+                summary: anonymized.summary,
                 length: anonymized.jpeg.len() as u64,
             };
             (reply, anonymized.jpeg)

@@ -46,9 +46,8 @@ pub struct ChildProgram {
 pub enum ChildExit {
     /// The child sent a reply and a picture.
     Replied(Reply, Vec<u8>),
-    /// The child was killed from outside: by a person, or by the kernel because memory
-    /// ran out. The kernel kills the child first, even if other processes took the
-    /// memory; the child's own memory has a limit.
+    /// The child was killed from outside: by a person, or by the kernel because memory ran out. The kernel kills the
+    /// child first, even if other processes took the memory; the child's own memory has a limit.
     Killed(String),
     /// The child crashed on the photo.
     Crashed(String),
@@ -117,7 +116,8 @@ fn classify_exit(status: ExitStatus, reply: Vec<u8>, panic: Option<&str>) -> Chi
         SignalKind::hangup().as_raw_value(),
     ];
     let cause = match (status.signal(), status.code()) {
-        (Some(signal), _) => format!("ended by signal {signal}"),
+        (Some(SIGKILL), _) => "killed by SIGKILL (often out of memory)".to_owned(),
+        (Some(signal), _) => format!("killed by signal {signal}"),
         (None, Some(code)) => format!("exit code {code}"),
         (None, None) => "ended".to_owned(),
     };

@@ -1,15 +1,15 @@
 //! The protocol between the worker and its child process.
 //!
-//! Both directions have the same format: the length of a JSON header (four bytes,
-//! big-endian), the header, and the bytes of a picture. The child reads the original
-//! from stdin and writes the anonymised picture to stdout. The child writes nothing else
-//! to stdout. An incomplete reply counts as no reply.
+//! Both directions have the same format: the length of a JSON header (four bytes, big-endian), the header, and the
+//! bytes of a picture. The child reads the original from stdin and writes the anonymised picture to stdout. The child
+//! writes nothing else to stdout. An incomplete reply counts as no reply.
 
 use std::io::{self, Read, Write};
 
-use contract::{Detection, FailureReason};
-use imaging::Checks;
+use contract::FailureReason;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::attempt::PhotoSummary;
 
 /// Maximum length of a header. The longest header is a list of detections.
 const MAX_HEADER_BYTES: u32 = 16 << 20;
@@ -33,16 +33,8 @@ pub struct Request {
 pub enum Reply {
     /// The anonymised JPEG follows.
     Anonymized {
-        /// Width in pixels.
-        width: u32,
-        /// Height in pixels.
-        height: u32,
-        /// What was found and obscured.
-        detections: Vec<Detection>,
-        /// Results of the detector's own checks.
-        checks: Checks,
-        /// Stages and their seconds.
-        stages: Vec<(String, f64)>,
+        #[serde(flatten)]
+        summary: PhotoSummary,
         /// Length of the JPEG that follows, in bytes.
         length: u64,
     },
@@ -92,8 +84,7 @@ pub fn read_header<T: DeserializeOwned>(reader: &mut impl Read) -> io::Result<T>
     Ok(serde_json::from_slice(&json)?)
 }
 
-/// Parses all that the child wrote to stdout. `None` unless that is exactly one complete
-/// reply.
+/// Parses all that the child wrote to stdout. `None` unless that is exactly one complete reply.
 #[must_use]
 pub fn parse_reply(mut stdout: Vec<u8>) -> Option<(Reply, Vec<u8>)> {
     let mut picture = stdout.as_slice();
@@ -109,25 +100,28 @@ pub fn parse_reply(mut stdout: Vec<u8>) -> Option<(Reply, Vec<u8>)> {
 
 #[cfg(test)]
 mod tests {
-    use contract::Class;
+    use contract::Detection;
+    use imaging::Checks;
     use proptest::prelude::*;
 
     use super::*;
 
     fn reply(length: u64) -> Reply {
         Reply::Anonymized {
-            width: 640,
-            height: 480,
-            detections: vec![Detection {
-                class: Class::Face,
-                score: 0.5,
-                x: 1,
-                y: 2,
-                width: 3,
-                height: 4,
-            }],
-            checks: Checks::default(),
-            stages: vec![("decode".to_owned(), 0.25)],
+            summary: PhotoSummary {
+                width: 640,
+                height: 480,
+                detections: vec![Detection {
+                    class: "face".to_owned(),
+                    score: 0.5,
+                    x: 1,
+                    y: 2,
+                    width: 3,
+                    height: 4,
+                }],
+                checks: Checks::default(),
+                stages: vec![("decode".to_owned(), 0.25)],
+            },
             length,
         }
     }

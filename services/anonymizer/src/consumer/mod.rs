@@ -1,12 +1,12 @@
-//! Takes jobs from the queue and settles their deliveries. It pauses while servers are
-//! unavailable, and shuts down in order.
+//! Takes jobs from the queue and settles their deliveries. It pauses while jobs wait to
+//! retry a step, and shuts down in order.
 
 mod republish;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use chassis::broker::{Consumer, Delivery};
 use futures::FutureExt as _;
+use service_runtime::broker::{Consumer, Delivery};
 use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
@@ -28,7 +28,7 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// A photo blocks a thread of this process. Everything else has shut down in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a photo blocks a thread that cannot be stopped: the process must be replaced")]
+#[error("a photo blocks a thread that cannot be stopped: restart the process")]
 pub struct StuckThread;
 
 /// Runs the jobs of the queue.
@@ -68,8 +68,7 @@ impl JobConsumer {
         }
     }
 
-    /// Runs jobs until `shutdown`, then finishes the running jobs or returns them to the
-    /// queue.
+    /// Runs jobs until `shutdown`, then finishes the running jobs or returns them to the queue.
     ///
     /// # Errors
     /// [`StuckThread`] when the process must be replaced.
@@ -121,7 +120,7 @@ impl JobConsumer {
         // Jobs that were received but not started go to another worker at once.
         while let Ok(Some(delivery)) = timeout(CLOSE_LIMIT, consumer.next()).await {
             let this = self.clone();
-            jobs.spawn(async move { this.republish(&delivery, RepublishReason::Unbegun).await });
+            jobs.spawn(async move { this.republish(&delivery, RepublishReason::NotStarted).await });
         }
         jobs.close();
         tracing::info!(count = jobs.len(), "shutting down: finishing the running jobs");
@@ -163,7 +162,7 @@ impl JobConsumer {
 
     async fn process(&self, delivery: &Delivery, envelope: &JobEnvelope) {
         if is_near_delivery_limit(delivery) {
-            self.republish(delivery, RepublishReason::NearLimit).await;
+            self.republish(delivery, RepublishReason::NearDeliveryLimit).await;
             return;
         }
         let began = tokio::time::Instant::now();
@@ -206,30 +205,25 @@ impl JobConsumer {
                 "the job stopped without a result"
             );
         }
-        let reason = match unfinished {
-            Unfinished::Interrupted(Interruption::DeliveryLost) => return,
-            Unfinished::Interrupted(Interruption::ShuttingDown) => RepublishReason::ShuttingDown,
-            Unfinished::Interrupted(Interruption::HeldTooLong) => RepublishReason::HeldTooLong,
-            Unfinished::Unreadable => RepublishReason::Unreadable,
-            Unfinished::Killed => RepublishReason::Killed,
-            Unfinished::LargePhotoInWork => RepublishReason::LargePhotoInWork,
-            Unfinished::Stuck => RepublishReason::Stuck,
-        };
-        self.republish(delivery, reason).await;
+        if unfinished == Unfinished::Interrupted(Interruption::DeliveryLost) {
+            return;
+        }
+        self.republish(delivery, RepublishReason::Unfinished(unfinished))
+            .await;
         if unfinished == Unfinished::Stuck {
             self.stuck.cancel();
         }
     }
 }
 
-/// Pauses the consumer while jobs wait for a server: further jobs would only wait too.
+/// Pauses the consumer while jobs wait to retry a step: further jobs would only wait too.
 async fn pause_while_jobs_wait(consumer: Arc<Consumer>, gate: PauseGate, metrics: Metrics) {
     let mut waiting = gate.waiting_jobs();
     loop {
         let count = *waiting.borrow_and_update();
         metrics.jobs_held.set(i64::try_from(count).unwrap_or(i64::MAX));
         if count > 0 && !consumer.is_paused() {
-            tracing::warn!("taking no more jobs until the server is available");
+            tracing::warn!(count, "taking no more jobs until the waiting jobs can continue");
             consumer.pause();
         } else if count == 0 && consumer.is_paused() {
             tracing::info!("taking jobs again");

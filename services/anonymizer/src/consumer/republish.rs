@@ -1,19 +1,18 @@
 //! Returns a message to the queue without counting towards the broker's delivery limit.
 //!
-//! The broker drops a message after a number of deliveries (its policy says 20),
-//! whatever ended them. So the worker does not requeue a message: it publishes a copy,
-//! waits for the confirm, and then acks the original. The copy's count starts again at
-//! zero. A header carries how often the message was delivered before: a photo that was
-//! delivered before may have crashed a worker.
+//! The broker drops a message after a number of deliveries (its policy says 20), whatever ended them. So the worker
+//! does not requeue a message: it publishes a copy, waits for the confirm, and then acks the original. The copy's count
+//! starts again at zero. A header carries how often the message was delivered before: a photo that was delivered before
+//! may have crashed a worker.
 
 use std::time::Duration;
 
-use chassis::broker::Delivery;
 use contract::headers::{X_EARLIER_DELIVERIES, X_KILLED_RETURNS, X_UNREADABLE_RETURNS};
+use service_runtime::broker::Delivery;
 use tokio::time::sleep;
 
 use super::JobConsumer;
-use crate::failpoint;
+use crate::{failpoint, job::Unfinished};
 
 /// Deliveries after which the worker republishes a message: half of the broker's limit.
 const REPUBLISH_AT: u64 = 10;
@@ -26,25 +25,34 @@ const STOP_REPUBLISHING_AT: u64 = 100;
 /// Delay between two attempts to publish the copy.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// Why a message returns to the queue. The names are values in logs.
+/// Why a message returns to the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RepublishReason {
     /// The worker received the message while it was shutting down.
-    Unbegun,
-    /// The worker shuts down before the job is finished.
-    ShuttingDown,
-    /// A server was unavailable for too long.
-    HeldTooLong,
-    /// The object store works, but cannot read the job's object.
-    Unreadable,
-    /// The child process was killed from outside.
-    Killed,
-    /// Another large photo is being processed.
-    LargePhotoInWork,
+    NotStarted,
     /// The message is close to the broker's delivery limit.
-    NearLimit,
-    /// The photo blocked a thread: the only reason that counts against the photo.
-    Stuck,
+    NearDeliveryLimit,
+    /// The job stopped without a result.
+    Unfinished(Unfinished),
+}
+
+impl RepublishReason {
+    /// The value in logs.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::NotStarted => "not-started",
+            Self::NearDeliveryLimit => "near-delivery-limit",
+            Self::Unfinished(unfinished) => unfinished.name(),
+        }
+    }
+
+    /// Whether this return counts as a delivery: the photo itself is at fault.
+    const fn is_counted(self) -> bool {
+        matches!(
+            self,
+            Self::Unfinished(Unfinished::Stuck | Unfinished::EncodingFailed)
+        )
+    }
 }
 
 impl JobConsumer {
@@ -52,13 +60,13 @@ impl JobConsumer {
     /// broker takes the delivery back or the process shuts down.
     pub(super) async fn republish(&self, delivery: &Delivery, reason: RepublishReason) {
         let worker = &self.worker;
-        let before = delivery.deliveries_before() + u64::from(reason == RepublishReason::Stuck);
+        let before = delivery.deliveries_before() + u64::from(reason.is_counted());
         let mut copy = delivery
             .as_message()
             .with_header(X_EARLIER_DELIVERIES, i64::try_from(before).unwrap_or(i64::MAX));
         let counter = match reason {
-            RepublishReason::Unreadable => Some(X_UNREADABLE_RETURNS),
-            RepublishReason::Killed => Some(X_KILLED_RETURNS),
+            RepublishReason::Unfinished(Unfinished::Unreadable) => Some(X_UNREADABLE_RETURNS),
+            RepublishReason::Unfinished(Unfinished::Killed) => Some(X_KILLED_RETURNS),
             _ => None,
         };
         if let Some(header) = counter {
@@ -73,7 +81,7 @@ impl JobConsumer {
                 Ok(()) => {
                     failpoint::reach("anonymizer::after-republish", None);
                     let _ = delivery.ack().await;
-                    tracing::info!(reason = ?reason, "published the message again");
+                    tracing::info!(reason = reason.name(), "published the message again");
                     return;
                 }
                 Err(error) if self.shutdown.is_cancelled() => {

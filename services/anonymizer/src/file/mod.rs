@@ -17,7 +17,7 @@ pub use run::run;
 
 /// Arguments of `anonymizer file`.
 #[derive(Clone, Debug, Args)]
-pub struct Arguments {
+pub struct FileArguments {
     /// Photos, and folders with photos.
     #[arg(value_name = "IN", required = true)]
     pub inputs: Vec<PathBuf>,

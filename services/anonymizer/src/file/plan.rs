@@ -139,8 +139,7 @@ impl Plan {
 enum FileKind {
     Photo,
     Folder,
-    /// A link to a folder or to nothing. A folder may contain the same photos again, or
-    /// form a loop.
+    /// A link to a folder or to nothing. A folder may contain the same photos again, or form a loop.
     UnfollowedLink,
     Other,
 }

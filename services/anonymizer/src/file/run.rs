@@ -13,11 +13,11 @@ use std::{
     thread,
 };
 
-use chassis::settings::{Environment, Reader};
 use imaging::{AnonymizeSettings, anonymize, detector::Detector};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use service_runtime::settings::{Environment, SettingsReader};
 
-use super::{Arguments, InputGuard, PhotoReport, Plan, PlannedPhoto, display_path};
+use super::{FileArguments, InputGuard, PhotoReport, Plan, PlannedPhoto, display_path};
 use crate::{
     capacity::{USUAL_JOB_BYTES, cores, memory_limit},
     settings::PhotoSettings,
@@ -28,12 +28,12 @@ const EXIT_USAGE: u8 = 2;
 
 /// Runs the command. Reports go to stdout, errors to stderr.
 #[must_use]
-pub fn run(arguments: &Arguments, environment: &dyn Environment) -> ExitCode {
-    let mut reader = Reader::new(environment);
+pub fn run(arguments: &FileArguments, environment: &dyn Environment) -> ExitCode {
+    let mut reader = SettingsReader::new(environment);
     let settings = PhotoSettings::read(&mut reader);
     let prepared = reader
         .finish()
-        .map_err(|mistakes| mistakes.to_string())
+        .map_err(|errors| errors.to_string())
         .and_then(|()| Plan::new(&arguments.inputs, &arguments.output).map_err(|e| e.to_string()))
         .and_then(|plan| {
             Ok((

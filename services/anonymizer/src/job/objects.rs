@@ -1,12 +1,11 @@
-//! The steps of a job that access the object store, and the classification of their
-//! errors.
+//! The steps of a job that access the object store, and the classification of their errors.
 
 use bytes::Bytes;
-use chassis::store::{Store, StoreError};
 use contract::{
     ObjectLocation,
     media::{self, MediaType},
 };
+use service_runtime::store::{Store, StoreError};
 use tokio::time::Instant;
 
 use super::{Unfinished, worker::JobRun};
@@ -93,16 +92,15 @@ impl JobRun<'_> {
         result.map_err(transient)
     }
 
-    /// Classifies an error of the store. A refusal is permanent if it concerns the
-    /// object itself. Missing rights and wrong credentials are transient: an operator
-    /// can correct them.
+    /// Classifies an error of the store. A refusal is permanent if it concerns the object itself. Missing rights and
+    /// wrong credentials are transient: an operator can correct them.
     fn classify_error(&self, error: StoreError) -> Fault<StoreError> {
         let is_permanent = match &error {
             StoreError::NotFound | StoreError::TooLarge { .. } => true,
             StoreError::Unavailable(_) | StoreError::Failed { .. } => false,
             StoreError::Refused { code, .. } if code == "InvalidObjectState" => true,
-            // irmgard's keys are valid; keys of the given web service may not be.
-            StoreError::Refused { status, .. } => self.is_from_given_service && !matches!(status, 401 | 403),
+            // irmgard's keys are valid; keys of the legacy web service may not be.
+            StoreError::Refused { status, .. } => self.is_legacy && !matches!(status, 401 | 403),
         };
         if is_permanent {
             Fault::Permanent(error)
@@ -121,7 +119,7 @@ pub(super) fn transient<E>(error: impl std::fmt::Display) -> Fault<E> {
 pub(super) async fn read_jpeg_header(
     store: &Store,
     location: &ObjectLocation,
-) -> Result<Option<(media::Header, u64)>, StoreError> {
+) -> Result<Option<(media::ImageHeader, u64)>, StoreError> {
     let object = store
         .client()
         .get_object()
@@ -130,8 +128,7 @@ pub(super) async fn read_jpeg_header(
         .range(format!("bytes=0-{}", JPEG_HEADER_BYTES - 1))
         .send()
         .await?;
-    // `Content-Range: bytes 0-99/1234` (RFC 9110, 14.4). A store may ignore the range
-    // and send the whole object.
+    // `Content-Range: bytes 0-99/1234` (RFC 9110, 14.4). A store may ignore the range and send the whole object.
     let size_bytes = object
         .content_range()
         .and_then(|range| range.rsplit_once('/')?.1.parse().ok())

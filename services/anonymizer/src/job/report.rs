@@ -1,7 +1,8 @@
 //! The log line and the metrics of a finished job.
 
-use contract::{Class, Detection, FailureReason};
+use contract::{Detection, FailureReason};
 use imaging::Checks;
+use schema::outcome;
 
 use crate::metrics::Metrics;
 
@@ -59,10 +60,10 @@ impl JobReport {
     #[must_use]
     pub const fn outcome(&self) -> &'static str {
         match self.completion {
-            Completion::Anonymized => "anonymized",
-            Completion::AlreadyAnonymized => "answered-again",
-            Completion::Failed { .. } => "failed",
-            Completion::Parked { .. } => "parked",
+            Completion::Anonymized => outcome::ANONYMIZED,
+            Completion::AlreadyAnonymized => outcome::ALREADY_ANONYMIZED,
+            Completion::Failed { .. } => outcome::FAILED,
+            Completion::Parked { .. } => outcome::PARKED,
         }
     }
 
@@ -78,35 +79,7 @@ impl JobReport {
             metrics.stage_ended(stage, *seconds);
         }
         match &self.completion {
-            Completion::Anonymized => tracing::info!(
-                outcome,
-                duration_seconds = seconds,
-                stage.get_seconds = self.stage_seconds("get"),
-                stage.decode_seconds = self.stage_seconds("decode"),
-                stage.detect_seconds = self.stage_seconds("detect"),
-                stage.obscure_seconds = self.stage_seconds("obscure"),
-                stage.check_seconds = self.stage_seconds("check"),
-                stage.encode_seconds = self.stage_seconds("encode"),
-                stage.put_seconds = self.stage_seconds("put"),
-                stage.publish_seconds = self.stage_seconds("publish"),
-                stage.delete_seconds = self.stage_seconds("delete"),
-                photo.size_bytes = self.sizes.map(|sizes| sizes.original_bytes),
-                photo.width_pixels = self.sizes.map(|sizes| sizes.width),
-                photo.height_pixels = self.sizes.map(|sizes| sizes.height),
-                output.size_bytes = self.sizes.map(|sizes| sizes.output_bytes),
-                detections.person = self.count(Class::Person),
-                detections.face = self.count(Class::Face),
-                detections.bicycle = self.count(Class::Bicycle),
-                detections.car = self.count(Class::Car),
-                detections.motorcycle = self.count(Class::Motorcycle),
-                detections.bus = self.count(Class::Bus),
-                detections.truck = self.count(Class::Truck),
-                second_look.candidates = self.checks.map(|checks| checks.second_look.looked_at),
-                second_look.dropped = self.checks.map(|checks| checks.second_look.dropped),
-                second_look.left_out = self.checks.map(|checks| checks.second_look.left_out),
-                check.still_visible = self.checks.map(|checks| checks.still_visible),
-                "anonymised a photo"
-            ),
+            Completion::Anonymized => self.log_anonymized(seconds),
             Completion::AlreadyAnonymized => tracing::info!(
                 outcome,
                 duration_seconds = seconds,
@@ -134,13 +107,45 @@ impl JobReport {
         }
     }
 
+    /// Logs the job's line, with a field for each class in the table of [`imaging::Class`].
+    fn log_anonymized(&self, seconds: f64) {
+        macro_rules! classes {
+            ($([$class:ident $name:ident $meaning:literal])*) => {
+                tracing::info!(
+                    outcome = self.outcome(),
+                    duration_seconds = seconds,
+                    stage.get_seconds = self.stage_seconds("get"),
+                    stage.decode_seconds = self.stage_seconds("decode"),
+                    stage.detect_seconds = self.stage_seconds("detect"),
+                    stage.obscure_seconds = self.stage_seconds("obscure"),
+                    stage.check_seconds = self.stage_seconds("check"),
+                    stage.encode_seconds = self.stage_seconds("encode"),
+                    stage.put_seconds = self.stage_seconds("put"),
+                    stage.publish_seconds = self.stage_seconds("publish"),
+                    stage.delete_seconds = self.stage_seconds("delete"),
+                    photo.size_bytes = self.sizes.map(|sizes| sizes.original_bytes),
+                    photo.width_pixels = self.sizes.map(|sizes| sizes.width),
+                    photo.height_pixels = self.sizes.map(|sizes| sizes.height),
+                    output.size_bytes = self.sizes.map(|sizes| sizes.output_bytes),
+                    $(detections.$name = self.count(stringify!($name)),)*
+                    second_look.candidates = self.checks.map(|checks| checks.second_look.examined),
+                    second_look.dropped = self.checks.map(|checks| checks.second_look.dropped),
+                    second_look.left_out = self.checks.map(|checks| checks.second_look.skipped),
+                    check.still_visible = self.checks.map(|checks| checks.still_visible),
+                    "anonymised a photo"
+                )
+            };
+        }
+        schema::with_classes!(classes);
+    }
+
     fn stage_seconds(&self, name: &str) -> Option<f64> {
         self.stages
             .iter()
             .find_map(|(stage, seconds)| (stage == name).then_some(*seconds))
     }
 
-    fn count(&self, class: Class) -> Option<u64> {
+    fn count(&self, class: &str) -> Option<u64> {
         let count = self
             .detections
             .iter()

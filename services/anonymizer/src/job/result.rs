@@ -1,11 +1,10 @@
-//! How a job reports its end. For a photo of irmgard it publishes a result message;
-//! otherwise it parks the message.
+//! How a job reports its end. For a photo of irmgard it publishes a result message; otherwise it parks the message.
 
-use chassis::{broker::Message, store::StoreError};
 use contract::{
-    FailureReason, MAX_DETAIL_CHARS, Outcome, PhotoId, PhotoResult,
+    FailureReason, MAX_DETAIL_CHARS, PhotoId, PhotoResult, Verdict,
     headers::{TRACEPARENT, TRACESTATE, X_PARKED_REASON},
 };
+use service_runtime::{broker::Message, store::StoreError};
 use telemetry::TraceContext;
 use tokio::time::Instant;
 
@@ -16,10 +15,9 @@ use crate::failpoint;
 /// one hour. Without this limit the message would circulate forever.
 const MAX_UNREADABLE_ROUNDS: u64 = 120;
 
-/// Rounds of `JOB_SPECIFIC_LIMIT` after which a photo fails whose child processes are
-/// killed from outside. A photo that needs more memory than the pod has kills every
-/// child. The child's peak memory (`ru_maxrss`) does not help: on Linux it starts with
-/// the worker's own peak. Other pods can also use up the memory for some minutes.
+/// Rounds of `JOB_SPECIFIC_LIMIT` after which a photo fails whose child processes are killed from outside. A photo that
+/// needs more memory than the pod has kills every child. The child's peak memory (`ru_maxrss`) does not help: on Linux
+/// it starts with the worker's own peak. Other pods can also use up the memory for some minutes.
 const MAX_KILLED_ROUNDS: u64 = 12;
 
 impl JobRun<'_> {
@@ -94,16 +92,16 @@ impl JobRun<'_> {
         detail: String,
     ) -> Result<JobReport, Unfinished> {
         // The result may shorten the detail; the log has all of it.
-        self.publish_result(id, Outcome::failed(reason, detail.as_str()))
+        self.publish_result(id, Verdict::failed(reason, detail.as_str()))
             .await?;
         failpoint::reach("anonymizer::after-failed", Some(id.get()));
         Ok(JobReport::new(Completion::Failed { reason, detail }))
     }
 
-    pub(super) async fn publish_result(&mut self, id: PhotoId, outcome: Outcome) -> Result<(), Unfinished> {
-        let mut message = Message::new(PhotoResult::new(id, outcome).encode().map_err(|error| {
-            tracing::error!(%error, "cannot encode a result");
-            Unfinished::Stuck
+    pub(super) async fn publish_result(&mut self, id: PhotoId, verdict: Verdict) -> Result<(), Unfinished> {
+        let mut message = Message::new(PhotoResult::new(id, verdict).encode().map_err(|error| {
+            tracing::error!(%error, "cannot encode the result message");
+            Unfinished::EncodingFailed
         })?)
         .with_id(id);
         if let Some(trace) = TraceContext::current() {

@@ -1,19 +1,18 @@
 //! From a message to a task: which object to read, and where its anonymised copy goes.
 //!
-//! Invariant: whatever a message says, the worker reads and deletes originals only in
-//! the input buckets. It writes only one key in the output bucket: the one that belongs
-//! to the original. A forged message can neither overwrite the output of another photo
-//! nor make the worker delete an original of irmgard.
+//! Invariant: whatever a message says, the worker reads and deletes originals only in the input buckets. It writes only
+//! one key in the output bucket: the one that belongs to the original. A forged message can neither overwrite the
+//! output of another photo nor make the worker delete an original of irmgard.
 
-use std::collections::BTreeSet;
-
-use chassis::broker::{Delivery, Message};
 use contract::{
-    GivenJob, Job, JobError, JobMessage, ObjectLocation, PhotoId, PhotoKey, ProjectName,
+    Job, JobError, JobMessage, LegacyJob, ObjectLocation, PhotoId, PhotoKey, ProjectName,
     headers::{X_KILLED_RETURNS, X_UNREADABLE_RETURNS},
     key,
 };
+use service_runtime::broker::{Delivery, Message};
 use telemetry::TraceContext;
+
+use crate::settings::Buckets;
 
 /// A delivered message: its body and what its headers say about earlier deliveries.
 #[derive(Debug)]
@@ -22,11 +21,9 @@ pub struct JobEnvelope {
     pub message: Message,
     /// The message was delivered before, so its photo may have crashed a worker.
     pub is_suspect: bool,
-    /// How often the message returned to the queue because its original could not be
-    /// read.
+    /// How often the message returned to the queue because its original could not be read.
     pub unreadable_returns: u64,
-    /// How often the message returned to the queue because its child process was killed
-    /// from outside.
+    /// How often the message returned to the queue because its child process was killed from outside.
     pub killed_returns: u64,
     pub trace: Option<TraceContext>,
 }
@@ -43,24 +40,13 @@ impl From<&Delivery> for JobEnvelope {
     }
 }
 
-/// The buckets that the worker may access.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Buckets {
-    /// Originals of irmgard and of the given web service.
-    pub input: String,
-    /// Anonymised photos.
-    pub output: String,
-    /// More buckets for originals of the given web service.
-    pub extra_inputs: BTreeSet<String>,
-}
-
 /// The service that stored a photo.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PhotoOwner {
     /// irmgard, which waits for a result.
     Irmgard { id: PhotoId, project: ProjectName },
-    /// The given web service, which expects no result.
-    GivenService {
+    /// The legacy web service, which expects no result.
+    LegacyService {
         /// Row number in its database.
         id: i64,
     },
@@ -72,7 +58,7 @@ impl PhotoOwner {
     pub const fn photo_id(&self) -> Option<PhotoId> {
         match self {
             Self::Irmgard { id, .. } => Some(*id),
-            Self::GivenService { .. } => None,
+            Self::LegacyService { .. } => None,
         }
     }
 
@@ -81,7 +67,7 @@ impl PhotoOwner {
     pub const fn raw_id(&self) -> i64 {
         match self {
             Self::Irmgard { id, .. } => id.get(),
-            Self::GivenService { id } => *id,
+            Self::LegacyService { id } => *id,
         }
     }
 }
@@ -111,8 +97,8 @@ impl PhotoTask {
     /// See [`InvalidJob`].
     pub fn parse(body: &[u8], buckets: &Buckets) -> Result<Self, InvalidJob> {
         match JobMessage::decode(body) {
-            Ok(JobMessage::Ours(job)) => irmgard_task(job, buckets),
-            Ok(JobMessage::Given(job)) => given_service_task(&job, buckets),
+            Ok(JobMessage::Versioned(job)) => irmgard_task(job, buckets),
+            Ok(JobMessage::Legacy(job)) => legacy_task(&job, buckets),
             Err(JobError::Malformed { id, why }) => Err(InvalidJob::Malformed { id, detail: why }),
             Err(error) => Err(InvalidJob::Unattributable {
                 detail: error.to_string(),
@@ -147,7 +133,7 @@ fn irmgard_task(job: Job, buckets: &Buckets) -> Result<PhotoTask, InvalidJob> {
     })
 }
 
-fn given_service_task(job: &GivenJob, buckets: &Buckets) -> Result<PhotoTask, InvalidJob> {
+fn legacy_task(job: &LegacyJob, buckets: &Buckets) -> Result<PhotoTask, InvalidJob> {
     let unattributable = |detail: String| InvalidJob::Unattributable { detail };
     let original = ObjectLocation::from_storage_location(&job.storage_location)
         .map_err(|e| unattributable(format!("storage_location: {e}")))?;
@@ -165,7 +151,7 @@ fn given_service_task(job: &GivenJob, buckets: &Buckets) -> Result<PhotoTask, In
     let output = ObjectLocation::new(&buckets.output, original.key())
         .map_err(|e| unattributable(format!("output: {e}")))?;
     Ok(PhotoTask {
-        owner: PhotoOwner::GivenService { id: job.id },
+        owner: PhotoOwner::LegacyService { id: job.id },
         original,
         output,
     })
@@ -173,6 +159,8 @@ fn given_service_task(job: &GivenJob, buckets: &Buckets) -> Result<PhotoTask, In
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn buckets() -> Buckets {
@@ -224,22 +212,19 @@ mod tests {
         }
     }
 
-    fn given_service_message(location: &str) -> Vec<u8> {
+    fn legacy_message(location: &str) -> Vec<u8> {
         serde_json::json!({"id": 1, "name": "a.jpg", "storage_location": location})
             .to_string()
             .into_bytes()
     }
 
     #[test]
-    fn given_service_message_keeps_the_object_key() {
+    fn legacy_message_keeps_the_object_key() {
         for bucket in ["input", "infiles"] {
-            let task = PhotoTask::parse(
-                &given_service_message(&format!("{bucket}/cam 1/ä.jpg")),
-                &buckets(),
-            )
-            .unwrap();
+            let task =
+                PhotoTask::parse(&legacy_message(&format!("{bucket}/cam 1/ä.jpg")), &buckets()).unwrap();
             assert_eq!(task.output.to_string(), "s3://output/cam 1/ä.jpg");
-            assert_eq!(task.owner, PhotoOwner::GivenService { id: 1 });
+            assert_eq!(task.owner, PhotoOwner::LegacyService { id: 1 });
         }
     }
 
@@ -250,15 +235,15 @@ mod tests {
             b"not json",
             b"[]",
             b"{\"version\":2,\"id\":17}",
-            &given_service_message("secrets/a.jpg"),
-            &given_service_message("output/a.jpg"),
-            &given_service_message("input/photos/north/2026-02-03/17.png"),
+            &legacy_message("secrets/a.jpg"),
+            &legacy_message("output/a.jpg"),
+            &legacy_message("input/photos/north/2026-02-03/17.png"),
             // A store that reads keys as paths resolves these to other objects.
-            &given_service_message("input/./photos/north/2026-02-03/17.png"),
-            &given_service_message("input/x/../photos/north/2026-02-03/17.png"),
-            &given_service_message("input//photos/north/2026-02-03/17.png"),
-            &given_service_message("input/../output/photos/north/2026-02-03/17.jpg"),
-            &given_service_message("input/a\\..\\photos\\17.jpg"),
+            &legacy_message("input/./photos/north/2026-02-03/17.png"),
+            &legacy_message("input/x/../photos/north/2026-02-03/17.png"),
+            &legacy_message("input//photos/north/2026-02-03/17.png"),
+            &legacy_message("input/../output/photos/north/2026-02-03/17.jpg"),
+            &legacy_message("input/a\\..\\photos\\17.jpg"),
         ];
         for body in bodies {
             let task = PhotoTask::parse(body, &buckets());

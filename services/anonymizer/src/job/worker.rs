@@ -3,27 +3,28 @@
 use std::{sync::OnceLock, time::Duration};
 
 use bytes::Bytes;
-use chassis::{
+use contract::{FailureReason, Verdict, queues::Queues};
+use service_runtime::{
     broker::Publisher,
     store::{Store, StoreError},
 };
-use contract::{FailureReason, Outcome, queues::Queues};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use super::{
-    Buckets, Completion, InvalidJob, JobEnvelope, JobReport, PhotoOwner, PhotoSizes, PhotoTask,
+    Completion, InvalidJob, JobEnvelope, JobReport, PhotoOwner, PhotoSizes, PhotoTask,
     objects::read_jpeg_header,
 };
 use crate::{
+    attempt::{AnonymizedPhoto, PhotoSummary},
     failpoint,
-    processing::{AnonymizedPhoto, PhotoError, PhotoProcessor},
+    photo_processor::{PhotoError, PhotoProcessor},
     retry::{Fault, Interruption, PauseGate, RetryPolicy},
+    settings::Buckets,
 };
 
-/// How long a job-specific fault is retried in one round. The job occupies a slot that
-/// another job could use.
+/// How long a job-specific fault is retried in one round. The job occupies a slot that another job could use.
 const JOB_SPECIFIC_LIMIT: Duration = Duration::from_secs(30);
 
 /// Everything that a job needs.
@@ -36,9 +37,9 @@ pub struct Worker {
     pub publisher: Publisher,
     pub queues: Queues,
     pub processor: PhotoProcessor,
-    /// Where jobs wait for servers.
+    /// Where jobs wait while a step cannot succeed.
     pub gate: PauseGate,
-    /// How long a job may wait for servers in total.
+    /// How long after its start a job may begin another attempt of a step.
     pub hold_limit: Duration,
     /// Cancelled when the process shuts down.
     pub shutdown: CancellationToken,
@@ -55,6 +56,10 @@ pub enum Unfinished {
     Killed,
     /// Another large photo is being processed.
     LargePhotoInWork,
+    /// The detector or a child process does not work.
+    NotReady,
+    /// The result message cannot be encoded.
+    EncodingFailed,
     /// The photo blocks a thread.
     Stuck,
 }
@@ -68,6 +73,8 @@ impl Unfinished {
             Self::Unreadable => "unreadable",
             Self::Killed => "killed",
             Self::LargePhotoInWork => "large-photo-in-work",
+            Self::NotReady => "not-ready",
+            Self::EncodingFailed => "encoding-failed",
             Self::Stuck => "stuck",
         }
     }
@@ -87,7 +94,7 @@ pub(super) struct JobRun<'a> {
     pub(super) began: Instant,
     /// Stages and their seconds.
     pub(super) stages: Vec<(String, f64)>,
-    pub(super) is_from_given_service: bool,
+    pub(super) is_legacy: bool,
 }
 
 impl Worker {
@@ -114,7 +121,7 @@ impl Worker {
             },
             began,
             stages: Vec::new(),
-            is_from_given_service: false,
+            is_legacy: false,
         };
         match PhotoTask::parse(&envelope.message.body, &self.buckets) {
             Ok(task) => {
@@ -123,9 +130,9 @@ impl Worker {
                         Span::current().record("photo.id", id.get());
                         Span::current().record("project", project.as_str());
                     }
-                    PhotoOwner::GivenService { id } => {
+                    PhotoOwner::LegacyService { id } => {
                         Span::current().record("given.id", id);
-                        run.is_from_given_service = true;
+                        run.is_legacy = true;
                     }
                 }
                 run.process_task(&task).await
@@ -166,12 +173,18 @@ impl JobRun<'_> {
             }
             Err(PhotoError::Killed(detail)) => return self.end_killed_round(task, detail).await,
             Err(PhotoError::LargePhotoInWork) => return Err(Unfinished::LargePhotoInWork),
-            Err(PhotoError::Stuck | PhotoError::NotReady(_)) => return Err(Unfinished::Stuck),
+            Err(PhotoError::NotReady(_)) => return Err(Unfinished::NotReady),
+            Err(PhotoError::Stuck) => return Err(Unfinished::Stuck),
         };
         failpoint::reach("anonymizer::after-anonymize", Some(id));
-        let (width, height, detections) = (photo.width, photo.height, photo.detections);
-        let checks = photo.checks;
-        self.stages.extend(photo.stages);
+        let PhotoSummary {
+            width,
+            height,
+            detections,
+            checks,
+            stages,
+        } = photo.summary;
+        self.stages.extend(stages);
         let jpeg = Bytes::from(photo.jpeg);
         let output_bytes = jpeg.len() as u64;
         if let Err(error) = self.put(&task.output, jpeg).await? {
@@ -180,7 +193,7 @@ impl JobRun<'_> {
         }
         failpoint::reach("anonymizer::after-put", Some(id));
         if let Some(id) = task.owner.photo_id() {
-            let outcome = Outcome::Anonymized {
+            let verdict = Verdict::Anonymized {
                 output: task.output.clone(),
                 size_bytes: output_bytes,
                 width,
@@ -188,7 +201,7 @@ impl JobRun<'_> {
                 detections: Some(detections.clone()),
                 seconds: Some(self.began.elapsed().as_secs_f64()),
             };
-            self.publish_result(id, outcome).await?;
+            self.publish_result(id, verdict).await?;
         }
         failpoint::reach("anonymizer::after-publish", Some(id));
         self.delete(&task.original).await?;
@@ -207,8 +220,7 @@ impl JobRun<'_> {
         })
     }
 
-    /// Ends a job whose original is missing: another delivery has finished it, or the
-    /// original is lost.
+    /// Ends a job whose original is missing: another delivery has finished it, or the original is lost.
     async fn handle_missing_original(&mut self, task: &PhotoTask) -> Result<JobReport, Unfinished> {
         let output = &task.output;
         let found = self
@@ -231,7 +243,7 @@ impl JobRun<'_> {
             return self.fail_task(task, FailureReason::OriginalMissing, detail).await;
         };
         if let Some(id) = task.owner.photo_id() {
-            let outcome = Outcome::Anonymized {
+            let verdict = Verdict::Anonymized {
                 output: output.clone(),
                 size_bytes,
                 width: header.width,
@@ -239,7 +251,7 @@ impl JobRun<'_> {
                 detections: None,
                 seconds: None,
             };
-            self.publish_result(id, outcome).await?;
+            self.publish_result(id, verdict).await?;
         }
         Ok(JobReport::new(Completion::AlreadyAnonymized))
     }

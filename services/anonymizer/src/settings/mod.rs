@@ -4,19 +4,16 @@ mod photo;
 
 use std::{collections::BTreeSet, ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
-use chassis::{
+use contract::ObjectLocation;
+use service_runtime::{
     broker::BrokerSettings,
-    settings::{Environment, Mistakes, Reader, Variable},
+    settings::{Environment, SettingsErrors, SettingsReader, Variable},
     store::StoreSettings,
 };
-use contract::ObjectLocation;
 
 use imaging::AnonymizeSettings;
 
-use crate::{
-    capacity::{self, Capacity},
-    job::Buckets,
-};
+use crate::capacity::{self, Capacity};
 
 /// RabbitMQ's `consumer_timeout` (30 minutes, set by this project) minus one minute. A
 /// worker that settles a delivery later loses all its deliveries.
@@ -28,7 +25,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// All settings of `anonymizer serve`.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct WorkerSettings {
     pub broker: BrokerSettings,
     pub store: StoreSettings,
     /// Buckets that messages may name.
@@ -45,6 +42,17 @@ pub struct Settings {
     pub shutdown_grace: Duration,
 }
 
+/// The buckets that the worker may access.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Buckets {
+    /// Originals of irmgard and of the legacy web service.
+    pub input: String,
+    /// Anonymised photos.
+    pub output: String,
+    /// More buckets for originals of the legacy web service.
+    pub extra_inputs: BTreeSet<String>,
+}
+
 /// The settings to process one photo, in this process or in a child process.
 #[derive(Clone, Debug)]
 pub struct PhotoSettings {
@@ -55,7 +63,7 @@ pub struct PhotoSettings {
 
 impl PhotoSettings {
     /// Reads the variables that a child process also needs.
-    pub fn read(reader: &mut Reader<'_>) -> Self {
+    pub fn read(reader: &mut SettingsReader<'_>) -> Self {
         Self {
             library: reader
                 .string(
@@ -70,19 +78,19 @@ impl PhotoSettings {
     }
 }
 
-impl Settings {
+impl WorkerSettings {
     /// Reads all settings.
     ///
     /// # Errors
-    /// All mistakes at once.
-    pub fn from_environment(environment: &dyn Environment) -> Result<Self, Mistakes> {
-        let mut reader = Reader::new(environment);
+    /// All errors at once.
+    pub fn from_environment(environment: &dyn Environment) -> Result<Self, SettingsErrors> {
+        let mut reader = SettingsReader::new(environment);
         let settings = Self::read(&mut reader);
         reader.finish()?;
         Ok(settings)
     }
 
-    fn read(reader: &mut Reader<'_>) -> Self {
+    fn read(reader: &mut SettingsReader<'_>) -> Self {
         let broker = BrokerSettings::read(reader, "anonymizer");
         let store = StoreSettings::read(reader, ANSWER_TIMEOUT);
         let buckets = buckets(reader, &store);
@@ -106,14 +114,14 @@ impl Settings {
         );
         // The worst case: a photo reaches its limit once in this process and twice in a child.
         if hold_limit + 3 * photo_time_limit > CONSUMER_TIMEOUT {
-            reader.mistake(
+            reader.add_error(
                 "HOLD_LIMIT",
                 "is too long: HOLD_LIMIT plus three times PHOTO_TIME_LIMIT must be at most 29m, because RabbitMQ \
                  takes back a message that is not settled within 30m (its consumer_timeout)",
             );
         }
         if photo_time_limit < Duration::from_secs(1) {
-            reader.mistake("PHOTO_TIME_LIMIT", "is too short: it must be at least 1s");
+            reader.add_error("PHOTO_TIME_LIMIT", "is too short: it must be at least 1s");
         }
         let shutdown_grace = reader.duration(
             "SHUTDOWN_GRACE",
@@ -134,12 +142,12 @@ impl Settings {
     }
 }
 
-fn buckets(reader: &mut Reader<'_>, store: &StoreSettings) -> Buckets {
+fn buckets(reader: &mut SettingsReader<'_>, store: &StoreSettings) -> Buckets {
     const EXTRA: &str = "OBJECT_STORE_EXTRA_INPUT_BUCKETS";
     let extra = reader
         .optional(
             EXTRA,
-            "more buckets for originals of the given web service, separated by commas",
+            "more buckets for originals of the legacy web service, separated by commas",
         )
         .unwrap_or_default();
     let extra_inputs: BTreeSet<String> = extra
@@ -151,10 +159,10 @@ fn buckets(reader: &mut Reader<'_>, store: &StoreSettings) -> Buckets {
         .iter()
         .any(|name| ObjectLocation::new(name, "key").is_err())
     {
-        reader.mistake(EXTRA, "contains an invalid bucket name");
+        reader.add_error(EXTRA, "contains an invalid bucket name");
     }
     if extra_inputs.contains(&store.output_bucket) {
-        reader.mistake(
+        reader.add_error(
             EXTRA,
             "contains the output bucket: anonymised photos and originals need different buckets",
         );
@@ -166,7 +174,7 @@ fn buckets(reader: &mut Reader<'_>, store: &StoreSettings) -> Buckets {
     }
 }
 
-fn capacity(reader: &mut Reader<'_>) -> Capacity {
+fn capacity(reader: &mut SettingsReader<'_>) -> Capacity {
     let memory = reader.bytes_optional(
         "MEMORY_LIMIT",
         "memory that the worker may use; if not set, its cgroup's limit, or half of the machine's memory; \
@@ -178,7 +186,7 @@ fn capacity(reader: &mut Reader<'_>) -> Capacity {
          at once",
     );
     if concurrency == Some(0) {
-        reader.mistake("CONCURRENCY", "is 0: it must be at least 1");
+        reader.add_error("CONCURRENCY", "is 0: it must be at least 1");
     }
     Capacity::new(
         memory.unwrap_or_else(capacity::memory_limit),
@@ -191,8 +199,8 @@ fn capacity(reader: &mut Reader<'_>) -> Capacity {
 #[must_use]
 pub fn document() -> Vec<Variable> {
     let empty = std::collections::BTreeMap::new();
-    let mut reader = Reader::new(&empty);
-    let _ = Settings::read(&mut reader);
+    let mut reader = SettingsReader::new(&empty);
+    let _ = WorkerSettings::read(&mut reader);
     reader.documentation().to_vec()
 }
 
@@ -209,7 +217,7 @@ pub fn child_environment(environment: &dyn Environment) -> Vec<(OsString, OsStri
         "TMPDIR",
         "TZ",
     ];
-    let mut reader = Reader::new(environment);
+    let mut reader = SettingsReader::new(environment);
     let _ = PhotoSettings::read(&mut reader);
     reader
         .documentation()
@@ -226,7 +234,7 @@ mod tests {
 
     use super::*;
 
-    fn read_with(changes: &[(&str, &str)]) -> Result<Settings, String> {
+    fn read_with(changes: &[(&str, &str)]) -> Result<WorkerSettings, String> {
         let required = [
             ("RABBITMQ_HOST", "rabbitmq"),
             ("RABBITMQ_USERNAME", "anonymizer"),
@@ -241,7 +249,7 @@ mod tests {
             .chain(changes)
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        Settings::from_environment(&environment).map_err(|mistakes| mistakes.to_string())
+        WorkerSettings::from_environment(&environment).map_err(|errors| errors.to_string())
     }
 
     #[test]
@@ -271,8 +279,8 @@ mod tests {
             ("CONCURRENCY", "0"),
             ("MEMORY_LIMIT", "lots"),
         ] {
-            let mistakes = read_with(&[(name, value)]).unwrap_err();
-            assert!(mistakes.contains(name), "{name}={value}: {mistakes}");
+            let errors = read_with(&[(name, value)]).unwrap_err();
+            assert!(errors.contains(name), "{name}={value}: {errors}");
         }
     }
 

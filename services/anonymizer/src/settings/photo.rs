@@ -2,22 +2,21 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
-use chassis::settings::Reader;
-use contract::{Class, detection::UnknownClass};
 use imaging::{
-    AnonymizeSettings,
+    AnonymizeSettings, Class, UnknownClass,
     detector::{DetectSettings, Effort, Scales, Threshold},
-    obscure::{Mode, Modes},
-    picture::Limits,
+    obscure::{ObscureMode, ObscureModes},
+    picture::DecodeLimits,
 };
+use service_runtime::settings::SettingsReader;
 
 const PARTIAL_CLASSES: &str =
     "must contain person and face, or people stay recognisable; ALLOW_PARTIAL=1 allows it";
 
 /// Reads all settings of the anonymisation.
-pub(super) fn read(reader: &mut Reader<'_>) -> AnonymizeSettings {
+pub(super) fn read(reader: &mut SettingsReader<'_>) -> AnonymizeSettings {
     let default = AnonymizeSettings::default();
-    let limits = Limits {
+    let limits = DecodeLimits {
         bytes: reader.bytes(
             "MAX_UPLOAD_BYTES",
             default.limits.bytes,
@@ -37,7 +36,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> AnonymizeSettings {
         "quality of the anonymised JPEG, 1 to 100",
     );
     if !(1..=100).contains(&jpeg_quality) {
-        reader.mistake("JPEG_QUALITY", "must be a whole number from 1 to 100");
+        reader.add_error("JPEG_QUALITY", "must be a whole number from 1 to 100");
     }
     AnonymizeSettings {
         limits,
@@ -47,10 +46,10 @@ pub(super) fn read(reader: &mut Reader<'_>) -> AnonymizeSettings {
     }
 }
 
-fn modes(reader: &mut Reader<'_>) -> Modes {
+fn modes(reader: &mut SettingsReader<'_>) -> ObscureModes {
     let default = reader.parsed(
         "OBSCURE_MODE",
-        Mode::default(),
+        ObscureMode::default(),
         "how areas are obscured: mosaic, blur or solid; none of them can be reversed",
     );
     let mut class = |name: &str, objects: &str| {
@@ -61,14 +60,14 @@ fn modes(reader: &mut Reader<'_>) -> Modes {
             )
             .unwrap_or(default)
     };
-    Modes {
+    ObscureModes {
         person: class("PERSON_MODE", "people"),
         face: class("FACE_MODE", "faces"),
         vehicle: class("VEHICLE_MODE", "vehicles"),
     }
 }
 
-fn detect(reader: &mut Reader<'_>, default: DetectSettings) -> DetectSettings {
+fn detect(reader: &mut SettingsReader<'_>, default: DetectSettings) -> DetectSettings {
     let classes = classes(reader, &default.classes);
     let person = threshold(reader, "PERSON", default.person, "a person");
     let face = threshold(reader, "FACE", default.face, "a face");
@@ -79,19 +78,19 @@ fn detect(reader: &mut Reader<'_>, default: DetectSettings) -> DetectSettings {
         "lowest score of a vehicle that fills more than 6 % of the photo and does not look like a car; construction machines look like trucks to the detector; 0 hides them too",
     );
     let scales = scales(reader);
-    let person_growth = reader.parsed(
+    let person_margins = reader.parsed(
         "PERSON_MARGIN",
-        default.person_growth,
+        default.person_margins,
         "what is also hidden around a person's box: top,sides,bottom, as fractions of the box's height, width, height",
     );
-    let face_growth = reader.parsed(
+    let face_margins = reader.parsed(
         "FACE_MARGIN",
-        default.face_growth,
+        default.face_margins,
         "what is also hidden around a face's box, which reaches from the brows to the chin: top,sides,bottom",
     );
-    let vehicle_growth = reader.parsed(
+    let vehicle_margins = reader.parsed(
         "VEHICLE_MARGIN",
-        default.vehicle_growth,
+        default.vehicle_margins,
         "what is also hidden around a vehicle's box: top,sides,bottom",
     );
     DetectSettings {
@@ -101,28 +100,28 @@ fn detect(reader: &mut Reader<'_>, default: DetectSettings) -> DetectSettings {
         vehicle,
         large_vehicle,
         scales,
-        person_growth,
-        face_growth,
-        vehicle_growth,
+        person_margins,
+        face_margins,
+        vehicle_margins,
         ..default
     }
 }
 
-fn classes(reader: &mut Reader<'_>, default: &BTreeSet<Class>) -> BTreeSet<Class> {
+fn classes(reader: &mut SettingsReader<'_>, default: &BTreeSet<Class>) -> BTreeSet<Class> {
     let Classes(classes) = reader.parsed(
         "CLASSES",
         Classes(default.clone()),
-        "what is hidden, separated by commas: person, face, bicycle, car, motorcycle, bus, truck",
+        &format!("what is hidden, separated by commas: {}", Class::names()),
     );
     let allow_partial = reader.flag("ALLOW_PARTIAL", "allow CLASSES without person or face");
     let is_complete = classes.contains(&Class::Person) && classes.contains(&Class::Face);
     if !is_complete && !allow_partial {
-        reader.mistake("CLASSES", PARTIAL_CLASSES);
+        reader.add_error("CLASSES", PARTIAL_CLASSES);
     }
     classes
 }
 
-fn threshold(reader: &mut Reader<'_>, name: &str, default: Threshold, object: &str) -> Threshold {
+fn threshold(reader: &mut SettingsReader<'_>, name: &str, default: Threshold, object: &str) -> Threshold {
     let Fraction(large) = reader.parsed(
         &format!("{name}_THRESHOLD"),
         Fraction(default.large),
@@ -140,7 +139,7 @@ fn threshold(reader: &mut Reader<'_>, name: &str, default: Threshold, object: &s
     }
 }
 
-fn scales(reader: &mut Reader<'_>) -> Scales {
+fn scales(reader: &mut SettingsReader<'_>) -> Scales {
     let effort: Effort = reader.parsed(
         "DETECTOR_EFFORT",
         Effort::default(),
@@ -152,14 +151,14 @@ fn scales(reader: &mut Reader<'_>) -> Scales {
         "megapixels to which a photo is scaled for the detector, 0.1 to 100; the rest follows `DETECTOR_EFFORT`",
     );
     if fine_megapixels.is_some_and(|megapixels| !(0.1..=100.0).contains(&megapixels)) {
-        reader.mistake("DETECTOR_MEGAPIXELS", "must be a number from 0.1 to 100");
+        reader.add_error("DETECTOR_MEGAPIXELS", "must be a number from 0.1 to 100");
     }
-    let least_scale = reader.parsed_optional::<f32>(
+    let min_scale = reader.parsed_optional::<f32>(
         "DETECTOR_LEAST_SCALE",
         "large photos are scaled down to no less than this fraction of their sides, 0.05 to 1; the rest follows `DETECTOR_EFFORT`",
     );
-    if least_scale.is_some_and(|scale| !(0.05..=1.0).contains(&scale)) {
-        reader.mistake("DETECTOR_LEAST_SCALE", "must be a number from 0.05 to 1");
+    if min_scale.is_some_and(|scale| !(0.05..=1.0).contains(&scale)) {
+        reader.add_error("DETECTOR_LEAST_SCALE", "must be a number from 0.05 to 1");
     }
     let hides_unsure = reader.flag(
         "HIDE_UNSURE",
@@ -173,7 +172,7 @@ fn scales(reader: &mut Reader<'_>) -> Scales {
     Scales {
         second_look_megapixels,
         fine_megapixels: fine_megapixels.unwrap_or(scales.fine_megapixels),
-        least_scale: least_scale.unwrap_or(scales.least_scale),
+        min_scale: min_scale.unwrap_or(scales.min_scale),
         ..scales
     }
 }
@@ -238,7 +237,7 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect();
-        let mut reader = Reader::new(&environment);
+        let mut reader = SettingsReader::new(&environment);
         let settings = super::read(&mut reader);
         reader.finish().map(|()| settings).map_err(|e| e.to_string())
     }
@@ -277,9 +276,9 @@ mod tests {
             ("FACE_MODE", "none"),
             ("JPEG_QUALITY", "0"),
         ];
-        let mistakes = read_with(&wrong).unwrap_err();
+        let errors = read_with(&wrong).unwrap_err();
         for (name, _) in wrong {
-            assert!(mistakes.contains(name), "{name} is not in: {mistakes}");
+            assert!(errors.contains(name), "{name} is not in: {errors}");
         }
     }
 
@@ -299,13 +298,10 @@ mod tests {
         assert!(settings.detect.classes.contains(&Class::Bicycle));
         assert_eq!(settings.detect.person.small.to_bits(), 0.25f32.to_bits());
         assert_eq!(settings.detect.scales.fine_megapixels.to_bits(), 2.5f32.to_bits());
-        assert_eq!(
-            settings.detect.scales.least_scale,
-            Effort::Fast.scales().least_scale
-        );
+        assert_eq!(settings.detect.scales.min_scale, Effort::Fast.scales().min_scale);
         assert_eq!(settings.detect.scales.second_look_megapixels, 0.0);
-        assert_eq!(settings.detect.face_growth.to_string(), "1,0.6,0.3");
-        assert_eq!(settings.modes, Modes::uniform(Mode::Solid));
+        assert_eq!(settings.detect.face_margins.to_string(), "1,0.6,0.3");
+        assert_eq!(settings.modes, ObscureModes::uniform(ObscureMode::Solid));
         assert_eq!(settings.jpeg_quality, 75);
     }
 
@@ -317,13 +313,16 @@ mod tests {
             ("VEHICLE_MODE", "mosaic"),
         ])
         .unwrap();
-        let modes = Modes {
-            person: Mode::Blur,
-            face: Mode::Solid,
-            vehicle: Mode::Mosaic,
+        let modes = ObscureModes {
+            person: ObscureMode::Blur,
+            face: ObscureMode::Solid,
+            vehicle: ObscureMode::Mosaic,
         };
         assert_eq!(settings.modes, modes);
         let defaults = read_with(&[("PERSON_MODE", "solid")]).unwrap().modes;
-        assert_eq!((defaults.person, defaults.face), (Mode::Solid, Mode::Mosaic));
+        assert_eq!(
+            (defaults.person, defaults.face),
+            (ObscureMode::Solid, ObscureMode::Mosaic)
+        );
     }
 }

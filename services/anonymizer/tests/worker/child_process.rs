@@ -35,23 +35,14 @@ async fn child_returns_an_anonymised_photo() {
     let photo = astronaut();
     let child = child_with_limit(TIMEOUT);
     let exit = child.run(&request(&photo, GIB), &photo).await.unwrap();
-    let ChildExit::Replied(
-        Reply::Anonymized {
-            width,
-            height,
-            detections,
-            stages,
-            ..
-        },
-        jpeg,
-    ) = exit
-    else {
+    let ChildExit::Replied(Reply::Anonymized { summary, .. }, jpeg) = exit else {
         panic!("{exit:?}");
     };
-    assert_eq!((width, height), (512, 512));
-    assert!(!detections.is_empty());
+    assert_eq!((summary.width, summary.height), (512, 512));
+    assert!(!summary.detections.is_empty());
     assert!(
-        stages
+        summary
+            .stages
             .iter()
             .any(|(stage, seconds)| stage == "detect" && *seconds > 0.0)
     );

@@ -7,15 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chassis::broker::Message;
 use contract::{
-    Outcome,
+    Verdict,
     headers::{X_DELIVERY_COUNT, X_EARLIER_DELIVERIES, X_UNREADABLE_RETURNS},
 };
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use service_runtime::broker::Message;
 
 use crate::{
     harness::{Harness, TIMEOUT, astronaut},
@@ -60,8 +60,8 @@ async fn photo_that_panics_is_retried_in_a_child() {
     let photo = harness.submit(17, astronaut()).await;
     let result = harness.next_result().await;
     assert_eq!(result.id, photo.id);
-    let Outcome::Failed { reason, detail } = result.outcome else {
-        panic!("{:?}", result.outcome);
+    let Verdict::Failed { reason, detail } = result.verdict else {
+        panic!("{:?}", result.verdict);
     };
     assert_eq!(reason.code(), "process-crashed");
     assert!(
@@ -89,7 +89,7 @@ async fn valid_suspect_photo_is_anonymised_in_a_child() {
     harness.publish_message(&message).await;
     let result = harness.next_result().await;
     assert!(
-        matches!(result.outcome, Outcome::Anonymized { detections: Some(ref found), .. } if !found.is_empty()),
+        matches!(result.verdict, Verdict::Anonymized { detections: Some(ref found), .. } if !found.is_empty()),
         "{result:?}"
     );
     harness.wait_until_drained().await;
@@ -119,7 +119,7 @@ async fn child_killed_from_outside_does_not_fail_the_photo() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let result = harness.next_result().await;
-    assert!(matches!(result.outcome, Outcome::Anonymized { .. }), "{result:?}");
+    assert!(matches!(result.verdict, Verdict::Anonymized { .. }), "{result:?}");
     harness.wait_until_drained().await;
     harness.assert_anonymized(&photo).await;
     assert_eq!(harness.metric("anonymizer_child_deaths_total").await, Some(0.0));
@@ -154,8 +154,8 @@ async fn photo_fails_after_its_child_was_killed_in_twelve_rounds() {
         () = kill_loop => unreachable!(),
     };
     assert_eq!(result.id, photo.id);
-    let Outcome::Failed { reason, detail } = result.outcome else {
-        panic!("{:?}", result.outcome);
+    let Verdict::Failed { reason, detail } = result.verdict else {
+        panic!("{:?}", result.verdict);
     };
     assert_eq!(reason.code(), "processing-error");
     assert!(detail.starts_with("failed in 12 rounds"), "{detail}");
@@ -205,7 +205,7 @@ async fn killed_child_of_a_large_photo_counts_while_another_has_the_permit() {
     let republished = republished.unwrap();
     assert_eq!(
         (&republished["photo"]["id"], &republished["reason"]),
-        (&17.into(), &"Killed".into())
+        (&17.into(), &"killed".into())
     );
     harness.worker.kill().unwrap();
 }
@@ -280,7 +280,7 @@ async fn crash_at_any_step_loses_nothing() {
         let first = harness.next_result().await;
         assert_eq!(first.id, photo.id, "{failpoint}");
         assert!(
-            matches!(first.outcome, Outcome::Anonymized { .. }),
+            matches!(first.verdict, Verdict::Anonymized { .. }),
             "{failpoint}: {first:?}"
         );
         let was_published = ["after-publish", "after-delete", "before-ack"].contains(&failpoint);
@@ -288,7 +288,7 @@ async fn crash_at_any_step_loses_nothing() {
             let second = harness.next_result().await;
             assert_eq!(second.id, photo.id, "{failpoint}");
             assert!(
-                matches!(second.outcome, Outcome::Anonymized { .. }),
+                matches!(second.verdict, Verdict::Anonymized { .. }),
                 "{failpoint}: {second:?}"
             );
         }

@@ -2,7 +2,7 @@
 
 #![cfg(feature = "failpoints")]
 
-use contract::Outcome;
+use contract::Verdict;
 
 use crate::harness::{Harness, astronaut};
 
@@ -32,8 +32,8 @@ async fn photo_fails_if_a_network_returns_nan() {
         harness.start_worker().await;
         let photo = harness.submit(17, astronaut()).await;
         let result = harness.next_result().await;
-        let Outcome::Failed { reason, detail } = result.outcome else {
-            panic!("{:?}", result.outcome);
+        let Verdict::Failed { reason, detail } = result.verdict else {
+            panic!("{:?}", result.verdict);
         };
         assert_eq!(reason.code(), "processing-error");
         assert!(detail.starts_with(network) && detail.contains("NaN"), "{detail}");

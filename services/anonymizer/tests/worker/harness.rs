@@ -2,17 +2,18 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use chassis::{
-    broker::{BrokerSettings, Consumer, Delivery, Message, Publisher},
-    settings::Reader,
-    store::{Store, StoreError, StoreSettings},
-};
 use contract::{
-    Job, ObjectLocation, Outcome, PhotoId, PhotoKey, PhotoResult, headers::TRACEPARENT, media::MediaType,
+    Job, ObjectLocation, PhotoId, PhotoKey, PhotoResult, Verdict, headers::TRACEPARENT, media::MediaType,
     queues::Queues,
 };
 use local::{Scratch, Service};
-use tokio::time::{Instant, timeout};
+use service_runtime::{
+    broker::{BrokerSettings, Consumer, Delivery, Message, Publisher},
+    settings::SettingsReader,
+    store::{Store, StoreError, StoreSettings},
+};
+use test_support::{FaultProxy, eventually};
+use tokio::time::timeout;
 
 /// Time limit of each wait: long enough for a busy machine.
 pub const TIMEOUT: Duration = Duration::from_secs(60);
@@ -56,7 +57,7 @@ impl Harness {
     pub async fn with_environment(change: impl FnOnce(&mut BTreeMap<String, String>)) -> Self {
         let scratch = local::scratch().await.expect("servers");
         let environment = scratch.environment();
-        let mut reader = Reader::new(&environment);
+        let mut reader = SettingsReader::new(&environment);
         let broker = BrokerSettings::read(&mut reader, "test");
         let store = StoreSettings::read(&mut reader, Duration::from_secs(10));
         reader.finish().expect("settings of the scratch servers");
@@ -76,6 +77,22 @@ impl Harness {
             environment,
             _scratch: scratch,
         }
+    }
+
+    /// A harness whose worker runs with default settings.
+    pub async fn started() -> Self {
+        let mut harness = Self::new().await;
+        harness.start_worker().await;
+        harness
+    }
+
+    /// A harness whose worker reaches the store through a fault proxy. The worker does not run yet.
+    pub async fn behind_store_proxy(hold_limit: &str) -> (Self, FaultProxy) {
+        let mut harness = Self::new().await;
+        let proxy = FaultProxy::start(&harness.store.settings().endpoint).unwrap();
+        harness.worker.set("OBJECT_STORE_ENDPOINT", &proxy.url());
+        harness.worker.set("HOLD_LIMIT", hold_limit);
+        (harness, proxy)
     }
 
     pub async fn start_worker(&mut self) {
@@ -170,9 +187,9 @@ impl Harness {
     pub async fn next_failure(&self, photo: PhotoId) -> String {
         let result = self.next_result().await;
         assert_eq!(result.id, photo);
-        match result.outcome {
-            Outcome::Failed { reason, .. } => reason.code().to_owned(),
-            Outcome::Anonymized { .. } => panic!("expected a failure: {:?}", result.outcome),
+        match result.verdict {
+            Verdict::Failed { reason, .. } => reason.code().to_owned(),
+            Verdict::Anonymized { .. } => panic!("expected a failure: {:?}", result.verdict),
         }
     }
 
@@ -185,7 +202,7 @@ impl Harness {
 
     /// Takes and acks the next message of a queue.
     pub async fn take_message(&self, queue: &str) -> Delivery {
-        let mut reader = Reader::new(&self.environment);
+        let mut reader = SettingsReader::new(&self.environment);
         let broker = BrokerSettings::read(&mut reader, "test");
         let consumer = Consumer::subscribe(broker, queue, 1);
         let delivery = timeout(TIMEOUT, consumer.next())
@@ -206,17 +223,29 @@ impl Harness {
         .await;
     }
 
-    /// Waits until a condition is true.
+    /// Waits until a condition is true. The worker's log is part of the failure.
     pub async fn wait_until(&self, description: &str, condition: impl AsyncFn() -> bool) {
-        let deadline = Instant::now() + TIMEOUT;
-        while !condition().await {
-            assert!(
-                Instant::now() < deadline,
-                "timed out: {description}\n{}",
-                self.worker.log()
-            );
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        eventually(description, async || match condition().await {
+            true => Ok(()),
+            false => Err(self.worker.log()),
+        })
+        .await;
+    }
+
+    /// Waits until the consumer pauses, because jobs wait to retry a step.
+    pub async fn wait_until_paused(&self) {
+        self.wait_until("the consumer pauses", async || {
+            self.metric("anonymizer_consumer_paused").await == Some(1.0)
+        })
+        .await;
+    }
+
+    /// Waits until a job is in work.
+    pub async fn wait_until_in_work(&self) {
+        self.wait_until("the job is in work", async || {
+            self.metric("anonymizer_jobs_in_flight").await == Some(1.0)
+        })
+        .await;
     }
 
     pub async fn metric(&self, name: &str) -> Option<f64> {

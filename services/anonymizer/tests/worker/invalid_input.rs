@@ -19,8 +19,7 @@ async fn invalid_photos_fail_and_their_originals_stay() {
         ("corrupt", corrupt, "corrupt-image"),
         ("bomb", png_header(50_000, 50_000), "too-large"),
     ];
-    let mut harness = Harness::new().await;
-    harness.start_worker().await;
+    let harness = Harness::started().await;
     for (id, (description, bytes, reason)) in (1..).zip(invalid) {
         let photo = harness.submit(id, bytes.clone()).await;
         assert_eq!(harness.next_failure(photo.id).await, reason, "{description}");
@@ -72,8 +71,7 @@ async fn photo_with_too_many_bytes_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_message_fails_its_photo() {
-    let mut harness = Harness::new().await;
-    harness.start_worker().await;
+    let harness = Harness::started().await;
     let photo = harness.new_photo(17, contract::media::MediaType::Png);
     harness
         .publish_job(br#"{"version":1,"id":17,"name":"a.jpg"}"#)
@@ -84,8 +82,7 @@ async fn malformed_message_fails_its_photo() {
 /// A forged message can neither overwrite nor delete objects of another photo.
 #[tokio::test(flavor = "multi_thread")]
 async fn forged_message_changes_no_object() {
-    let mut harness = Harness::new().await;
-    harness.start_worker().await;
+    let harness = Harness::started().await;
     let victim = harness.new_photo(1, contract::media::MediaType::Png);
     harness.store_original(&victim, astronaut()).await;
     let attacker = harness.new_photo(2, contract::media::MediaType::Png);
@@ -130,8 +127,7 @@ async fn forged_message_changes_no_object() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_name_no_photo_are_parked_unchanged() {
-    let mut harness = Harness::new().await;
-    harness.start_worker().await;
+    let harness = Harness::started().await;
     let bodies = [
         (b"not json".to_vec(), "not a job message"),
         (br#"{"version":7,"id":17}"#.to_vec(), "unknown version 7"),

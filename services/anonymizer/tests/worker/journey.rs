@@ -1,32 +1,31 @@
 //! One photo from its message to its result, also if the message arrives twice.
 
-use chassis::store::StoreError;
-use contract::{Class, Outcome, headers::TRACEPARENT};
+use contract::{Verdict, headers::TRACEPARENT};
+use service_runtime::store::StoreError;
 
 use crate::harness::{Harness, TRACE_ID, astronaut};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn photo_is_anonymised_and_its_result_published() {
-    let mut harness = Harness::new().await;
-    harness.start_worker().await;
+    let harness = Harness::started().await;
     let photo = harness.submit(17, astronaut()).await;
     let (result, delivery) = harness.next_result_and_delivery().await;
     assert_eq!(result.id, photo.id);
-    let Outcome::Anonymized {
+    let Verdict::Anonymized {
         output,
         size_bytes,
         width,
         height,
         detections,
         seconds,
-    } = result.outcome
+    } = result.verdict
     else {
         panic!("{result:?}");
     };
     assert_eq!((output, width, height), (photo.output.clone(), 512, 512));
     assert!(seconds.is_some_and(|seconds| seconds > 0.0));
     let detections = detections.expect("detections");
-    for class in [Class::Person, Class::Face] {
+    for class in ["person", "face"] {
         assert!(
             detections.iter().any(|found| found.class == class),
             "{detections:?}"
@@ -45,8 +44,7 @@ async fn photo_is_anonymised_and_its_result_published() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn job_has_one_log_line_with_its_trace_and_no_file_name() {
-    let mut harness = Harness::new().await;
-    harness.start_worker().await;
+    let harness = Harness::started().await;
     harness.submit(17, astronaut()).await;
     harness.next_result().await;
     harness.wait_until_drained().await;
@@ -88,8 +86,7 @@ fn job_log_lines(harness: &Harness) -> Vec<serde_json::Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn duplicate_message_is_answered_twice_but_processed_once() {
-    let mut harness = Harness::new().await;
-    harness.start_worker().await;
+    let harness = Harness::started().await;
     let photo = harness.submit(17, astronaut()).await;
     let first = harness.next_result().await;
     harness.wait_until_drained().await;
@@ -97,14 +94,14 @@ async fn duplicate_message_is_answered_twice_but_processed_once() {
     harness.publish_job(photo.job.encode().unwrap()).await;
     let second = harness.next_result().await;
     assert_eq!(second.id, first.id);
-    let Outcome::Anonymized {
+    let Verdict::Anonymized {
         output: location,
         size_bytes,
         width,
         height,
         detections: None,
         ..
-    } = second.outcome
+    } = second.verdict
     else {
         panic!("{second:?}");
     };
@@ -128,8 +125,8 @@ async fn photo_with_original_and_output_is_processed_again() {
     let result = harness.next_result().await;
     assert!(
         matches!(
-            result.outcome,
-            Outcome::Anonymized {
+            result.verdict,
+            Verdict::Anonymized {
                 detections: Some(_),
                 ..
             }
@@ -142,8 +139,7 @@ async fn photo_with_original_and_output_is_processed_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn photo_without_original_and_output_fails() {
-    let mut harness = Harness::new().await;
-    harness.start_worker().await;
+    let harness = Harness::started().await;
     let photo = harness.new_photo(17, contract::media::MediaType::Jpeg);
     harness.publish_job(photo.job.encode().unwrap()).await;
     assert_eq!(harness.next_failure(photo.id).await, "original-missing");

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use contract::Outcome;
+use contract::Verdict;
 
 use crate::harness::{Harness, TIMEOUT, astronaut};
 
@@ -47,7 +47,7 @@ async fn large_photo_delays_no_other_photo() {
         let photo = harness.submit(id, astronaut()).await;
         let result = harness.next_result().await;
         assert_eq!(result.id, photo.id);
-        assert!(matches!(result.outcome, Outcome::Anonymized { .. }), "{result:?}");
+        assert!(matches!(result.verdict, Verdict::Anonymized { .. }), "{result:?}");
     }
     assert!(harness.object_exists(&large.original).await);
     harness.worker.kill().unwrap();
@@ -103,7 +103,7 @@ async fn waiting_large_photos_delay_no_other_photo() {
     harness.start_worker().await;
     for _ in &large {
         let result = harness.next_result().await;
-        assert!(matches!(result.outcome, Outcome::Anonymized { .. }), "{result:?}");
+        assert!(matches!(result.verdict, Verdict::Anonymized { .. }), "{result:?}");
     }
     harness.assert_no_result().await;
     for photo in &large {
@@ -114,15 +114,14 @@ async fn waiting_large_photos_delay_no_other_photo() {
 /// A decompression bomb: 100 megapixels in 34 bytes.
 #[tokio::test(flavor = "multi_thread")]
 async fn bomb_of_one_colour_is_anonymised() {
-    let mut harness = Harness::new().await;
-    harness.start_worker().await;
+    let harness = Harness::started().await;
     let bomb = include_bytes!("../../imaging/tests/photos/w-bomb.webp");
     let photo = harness.submit(1, bomb.to_vec()).await;
     let result = harness.next_result().await;
     assert!(
         matches!(
-            result.outcome,
-            Outcome::Anonymized {
+            result.verdict,
+            Verdict::Anonymized {
                 width: 16_383,
                 height: 6100,
                 ..
@@ -152,8 +151,8 @@ async fn large_photo_leaves_memory_for_another() {
     let refused = harness.submit(1, bomb.to_vec()).await;
     let result = harness.next_result().await;
     assert_eq!(result.id, refused.id);
-    let Outcome::Failed { reason, detail } = result.outcome else {
-        panic!("{:?}", result.outcome);
+    let Verdict::Failed { reason, detail } = result.verdict else {
+        panic!("{:?}", result.verdict);
     };
     assert_eq!(reason.code(), "too-large");
     assert!(

@@ -2,7 +2,7 @@
 
 use std::{process::Stdio, time::Duration};
 
-use contract::Outcome;
+use contract::Verdict;
 use tokio::process::Command;
 
 use crate::harness::{Harness, TIMEOUT, astronaut};
@@ -47,8 +47,7 @@ async fn worker_without_detector_does_not_start() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn probes_and_metrics_show_the_state() {
-    let mut harness = Harness::new().await;
-    harness.start_worker().await;
+    let harness = Harness::started().await;
     let address = harness.worker.admin_address().to_owned();
     harness.submit(1, astronaut()).await;
     harness.next_result().await;
@@ -59,7 +58,7 @@ async fn probes_and_metrics_show_the_state() {
     assert!(fetch("livez").await.status().is_success());
     let ready: serde_json::Value =
         serde_json::from_str(&fetch("readyz").await.text().await.unwrap()).unwrap();
-    for dependency in ["rabbitmq-publisher", "rabbitmq-consumer", "servers-of-jobs"] {
+    for dependency in ["rabbitmq-publisher", "rabbitmq-consumer", "job-dependencies"] {
         assert_eq!(ready["dependencies"][dependency]["available"], true, "{ready}");
     }
     let metrics = fetch("metrics").await.text().await.unwrap();
@@ -76,8 +75,7 @@ async fn probes_and_metrics_show_the_state() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_worker_stops_at_once() {
-    let mut harness = Harness::new().await;
-    harness.start_worker().await;
+    let mut harness = Harness::started().await;
     harness.worker.terminate();
     let status = harness.worker.ended(Duration::from_secs(10)).await.unwrap();
     assert!(status.success(), "{status}");
@@ -96,11 +94,7 @@ async fn shutdown_returns_unfinished_jobs() {
     .await;
     harness.start_worker().await;
     let photo = harness.submit(17, astronaut()).await;
-    harness
-        .wait_until("the job is in work", async || {
-            harness.metric("anonymizer_jobs_in_flight").await == Some(1.0)
-        })
-        .await;
+    harness.wait_until_in_work().await;
     harness.worker.terminate();
     let status = harness.worker.ended(Duration::from_secs(20)).await.unwrap();
     assert!(status.success(), "{status}");
@@ -113,8 +107,7 @@ async fn shutdown_returns_unfinished_jobs() {
     );
 }
 
-/// A stuck thread cannot be stopped. The process exits to be replaced, and the photo
-/// becomes suspect.
+/// A stuck thread cannot be stopped. The process exits to be replaced, and the photo becomes suspect.
 #[cfg(feature = "failpoints")]
 #[tokio::test(flavor = "multi_thread")]
 async fn stuck_worker_exits_with_a_failure() {
@@ -138,8 +131,7 @@ async fn stuck_worker_exits_with_a_failure() {
 /// A rollout lets the running jobs finish.
 #[tokio::test(flavor = "multi_thread")]
 async fn shutdown_finishes_running_jobs() {
-    let mut harness = Harness::new().await;
-    harness.start_worker().await;
+    let mut harness = Harness::started().await;
     for id in 1..=6 {
         harness.submit(id, astronaut()).await;
     }
@@ -152,8 +144,8 @@ async fn shutdown_finishes_running_jobs() {
         let result = harness.next_result().await;
         assert!(
             matches!(
-                result.outcome,
-                Outcome::Anonymized {
+                result.verdict,
+                Verdict::Anonymized {
                     detections: Some(_),
                     ..
                 }

@@ -10,12 +10,11 @@
 mod child_process;
 mod crashes;
 mod detector;
-mod fault_proxy;
-mod given_service;
 mod harness;
 mod invalid_input;
 mod journey;
 mod large_photos;
+mod legacy_service;
 mod lifecycle;
 mod outages;
 mod unreadable_objects;

@@ -1,32 +1,17 @@
 //! An unavailable server fails no photo.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use contract::{Outcome, headers::X_EARLIER_DELIVERIES, media::MediaType};
-use local::proxy::{Behaviour, Proxy};
+use contract::{Verdict, headers::X_EARLIER_DELIVERIES, media::MediaType};
+use test_support::{Behaviour, FaultProxy};
 use tokio::time::Instant;
 
 use crate::harness::{Harness, TIMEOUT, astronaut};
 
-async fn harness_with_proxy(hold_limit: &str) -> (Harness, Proxy) {
-    let mut harness = Harness::new().await;
-    let server = harness
-        .store
-        .settings()
-        .endpoint
-        .trim_start_matches("http://")
-        .to_owned();
-    let proxy = Proxy::start(server).await.unwrap();
-    harness
-        .worker
-        .set("OBJECT_STORE_ENDPOINT", &format!("http://{}", proxy.address()));
-    harness.worker.set("HOLD_LIMIT", hold_limit);
-    (harness, proxy)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_wait_for_the_store_and_continue_soon_after_it_recovers() {
-    let (mut harness, proxy) = harness_with_proxy("10m").await;
+    let (mut harness, proxy) = Harness::behind_store_proxy("10m").await;
+    harness.worker.set("RUST_LOG", "info,anonymizer=debug");
     harness.start_worker().await;
     proxy.behave(Behaviour::Refuse).await;
     let photos = [
@@ -35,13 +20,20 @@ async fn jobs_wait_for_the_store_and_continue_soon_after_it_recovers() {
         harness.submit(3, astronaut()).await,
         harness.submit(4, astronaut()).await,
     ];
+    harness.wait_until_paused().await;
     harness
-        .wait_until("the consumer pauses", async || {
-            harness.metric("anonymizer_consumer_paused").await == Some(1.0)
+        .wait_until("the backoff of a job reaches its maximum", async || {
+            let lines = harness.worker.log_lines();
+            let failures = lines
+                .iter()
+                .filter(|line| line["message"] == "step get still fails")
+                .filter_map(|line| line["photo"]["id"].as_i64());
+            let mut failures_by_photo = BTreeMap::<i64, u32>::new();
+            failures.for_each(|photo| *failures_by_photo.entry(photo).or_default() += 1);
+            // The delays are 0.1, 0.2, 0.4, 0.8, 1.6 and then 2 seconds.
+            failures_by_photo.values().any(|failures| *failures >= 5)
         })
         .await;
-    // Long enough for the backoff to reach its maximum.
-    tokio::time::sleep(Duration::from_secs(6)).await;
     assert_eq!(harness.metric("anonymizer_consumer_paused").await, Some(1.0));
     proxy.restore().await;
     let restored_at = Instant::now();
@@ -59,8 +51,8 @@ async fn jobs_wait_for_the_store_and_continue_soon_after_it_recovers() {
         let result = harness.next_result().await;
         assert!(
             matches!(
-                result.outcome,
-                Outcome::Anonymized {
+                result.verdict,
+                Verdict::Anonymized {
                     detections: Some(_),
                     ..
                 }
@@ -78,7 +70,7 @@ async fn jobs_wait_for_the_store_and_continue_soon_after_it_recovers() {
 /// photo does not become suspect.
 #[tokio::test(flavor = "multi_thread")]
 async fn job_that_waits_too_long_is_republished() {
-    let (mut harness, proxy) = harness_with_proxy("1s").await;
+    let (mut harness, proxy) = Harness::behind_store_proxy("1s").await;
     harness.start_worker().await;
     proxy.behave(Behaviour::Refuse).await;
     let photo = harness.submit(1, astronaut()).await;
@@ -106,17 +98,13 @@ async fn refused_credentials_fail_no_photo() {
     harness.worker.set("OBJECT_STORE_ACCESS_KEY_ID", "nobody");
     harness.start_worker().await;
     let photo = harness.submit(1, astronaut()).await;
-    harness
-        .wait_until("the consumer pauses", async || {
-            harness.metric("anonymizer_consumer_paused").await == Some(1.0)
-        })
-        .await;
+    harness.wait_until_paused().await;
     harness.worker.kill().unwrap();
     harness.worker.set("OBJECT_STORE_ACCESS_KEY_ID", &access_key_id);
     harness.start_worker().await;
     let result = harness.next_result().await;
     assert_eq!(result.id, photo.id);
-    assert!(matches!(result.outcome, Outcome::Anonymized { .. }), "{result:?}");
+    assert!(matches!(result.verdict, Verdict::Anonymized { .. }), "{result:?}");
     harness.wait_until_drained().await;
     harness.assert_anonymized(&photo).await;
 }
@@ -137,11 +125,7 @@ async fn missing_bucket_fails_no_photo() {
     harness.start_worker().await;
     let photo = harness.new_photo(1, MediaType::Png);
     harness.publish_job(photo.job.encode().unwrap()).await;
-    harness
-        .wait_until("the consumer pauses", async || {
-            harness.metric("anonymizer_consumer_paused").await == Some(1.0)
-        })
-        .await;
+    harness.wait_until_paused().await;
     harness
         .store
         .client()
@@ -155,15 +139,11 @@ async fn missing_bucket_fails_no_photo() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn shutdown_returns_waiting_jobs_at_once() {
-    let (mut harness, proxy) = harness_with_proxy("10m").await;
+    let (mut harness, proxy) = Harness::behind_store_proxy("10m").await;
     harness.start_worker().await;
     proxy.behave(Behaviour::Refuse).await;
     let photo = harness.submit(1, astronaut()).await;
-    harness
-        .wait_until("the consumer pauses", async || {
-            harness.metric("anonymizer_consumer_paused").await == Some(1.0)
-        })
-        .await;
+    harness.wait_until_paused().await;
     harness.worker.terminate();
     let status = harness.worker.ended(Duration::from_secs(10)).await.unwrap();
     assert!(status.success(), "{status}");
@@ -178,7 +158,7 @@ async fn shutdown_returns_waiting_jobs_at_once() {
 async fn result_waits_while_the_broker_is_unavailable() {
     let mut harness = Harness::new().await;
     let (host, port) = harness.broker_address();
-    let proxy = Proxy::start(format!("{host}:{port}")).await.unwrap();
+    let proxy = FaultProxy::start(&format!("{host}:{port}")).unwrap();
     harness
         .worker
         .set("RABBITMQ_HOST", &proxy.address().ip().to_string());
@@ -187,11 +167,7 @@ async fn result_waits_while_the_broker_is_unavailable() {
         .set("RABBITMQ_PORT", &proxy.address().port().to_string());
     harness.start_worker().await;
     let photo = harness.submit(1, astronaut()).await;
-    harness
-        .wait_until("the job is in work", async || {
-            harness.metric("anonymizer_jobs_in_flight").await == Some(1.0)
-        })
-        .await;
+    harness.wait_until_in_work().await;
     proxy.behave(Behaviour::Refuse).await;
     harness
         .wait_until("the job waits", async || {
@@ -203,8 +179,8 @@ async fn result_waits_while_the_broker_is_unavailable() {
     assert_eq!(result.id, photo.id);
     assert!(
         matches!(
-            result.outcome,
-            Outcome::Anonymized {
+            result.verdict,
+            Verdict::Anonymized {
                 detections: Some(_),
                 ..
             }
@@ -216,7 +192,7 @@ async fn result_waits_while_the_broker_is_unavailable() {
     harness.assert_anonymized(&photo).await;
     while let Some(repeated) = harness.next_result_within(Duration::from_secs(1)).await {
         assert!(
-            matches!(repeated.outcome, Outcome::Anonymized { .. }),
+            matches!(repeated.verdict, Verdict::Anonymized { .. }),
             "{repeated:?}"
         );
     }

@@ -1,28 +1,20 @@
 //! An object store that works, but cannot read one object.
 
-use chassis::broker::Message;
 use contract::{
-    Outcome,
+    Verdict,
     headers::{X_PARKED_REASON, X_UNREADABLE_RETURNS},
     media::MediaType,
 };
+use service_runtime::broker::Message;
+use test_support::FaultProxy;
 
-use crate::{
-    fault_proxy::FaultProxy,
-    harness::{Harness, TIMEOUT, TestPhoto, astronaut},
-};
+use crate::harness::{Harness, TIMEOUT, TestPhoto, astronaut};
 
 /// Rounds after which the photo fails.
 const MAX_ROUNDS: i64 = 120;
 
-async fn harness_with_fault_proxy(hold_limit: &str) -> (Harness, FaultProxy) {
-    let mut harness = Harness::new().await;
-    let endpoint = harness.store.settings().endpoint.clone();
-    let faults = FaultProxy::start(endpoint.trim_start_matches("http://").to_owned()).await;
-    harness
-        .worker
-        .set("OBJECT_STORE_ENDPOINT", &format!("http://{}", faults.address));
-    harness.worker.set("HOLD_LIMIT", hold_limit);
+async fn harness_with_faults(hold_limit: &str) -> (Harness, FaultProxy) {
+    let (mut harness, faults) = Harness::behind_store_proxy(hold_limit).await;
     harness.start_worker().await;
     (harness, faults)
 }
@@ -35,23 +27,19 @@ async fn publish_with_returns(harness: &Harness, photo: &TestPhoto, returns: i64
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unreadable_object_delays_no_other_job_and_fails_after_all_rounds() {
-    let (harness, faults) = harness_with_fault_proxy("10s").await;
+    let (harness, faults) = harness_with_faults("10s").await;
     let broken = harness.new_photo(1, MediaType::Png);
     harness.store_original(&broken, astronaut()).await;
-    faults.fail_requests_with(&format!("GET /{}", broken.original.storage_location()));
+    faults.respond_to(&format!("GET /{}", broken.original.storage_location()), 500, "");
     publish_with_returns(&harness, &broken, MAX_ROUNDS - 2).await;
-    harness
-        .wait_until("the job is in work", async || {
-            harness.metric("anonymizer_jobs_in_flight").await == Some(1.0)
-        })
-        .await;
+    harness.wait_until_in_work().await;
     let others = [
         harness.submit(2, astronaut()).await,
         harness.submit(3, astronaut()).await,
     ];
     for _ in &others {
         let result = harness.next_result().await;
-        assert!(matches!(result.outcome, Outcome::Anonymized { .. }), "{result:?}");
+        assert!(matches!(result.verdict, Verdict::Anonymized { .. }), "{result:?}");
     }
     assert_eq!(harness.next_failure(broken.id).await, "processing-error");
     let log = harness.worker.log();
@@ -64,8 +52,8 @@ async fn unreadable_object_delays_no_other_job_and_fails_after_all_rounds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn returned_job_is_counted_and_succeeds_when_the_object_is_readable() {
-    let (mut harness, faults) = harness_with_fault_proxy("1s").await;
-    faults.fail_requests_with("/photos/");
+    let (mut harness, faults) = harness_with_faults("1s").await;
+    faults.respond_to("/photos/", 500, "");
     let photo = harness.submit(1, astronaut()).await;
     harness
         .wait_until("the message is republished", async || {
@@ -76,11 +64,11 @@ async fn returned_job_is_counted_and_succeeds_when_the_object_is_readable() {
     let message = harness.take_message(&harness.queues.jobs).await;
     assert_eq!(message.body, photo.job.encode().unwrap());
     assert!(message.header_count(X_UNREADABLE_RETURNS) > 0);
-    faults.restore();
+    faults.restore().await;
     harness.start_worker().await;
     publish_with_returns(&harness, &photo, MAX_ROUNDS * 2).await;
     let result = harness.next_result().await;
-    assert!(matches!(result.outcome, Outcome::Anonymized { .. }), "{result:?}");
+    assert!(matches!(result.verdict, Verdict::Anonymized { .. }), "{result:?}");
     harness.wait_until_drained().await;
     harness.assert_anonymized(&photo).await;
 }
@@ -88,8 +76,8 @@ async fn returned_job_is_counted_and_succeeds_when_the_object_is_readable() {
 /// The whole store fails, including its bucket. That says nothing about a photo.
 #[tokio::test(flavor = "multi_thread")]
 async fn failing_store_is_an_outage_and_fails_no_photo() {
-    let (harness, faults) = harness_with_fault_proxy("1s").await;
-    faults.fail_requests_with(" /");
+    let (harness, faults) = harness_with_faults("1s").await;
+    faults.respond_to(" /", 500, "");
     let photo = harness.new_photo(1, MediaType::Png);
     harness.store_original(&photo, astronaut()).await;
     publish_with_returns(&harness, &photo, MAX_ROUNDS - 1).await;
@@ -104,18 +92,18 @@ async fn failing_store_is_an_outage_and_fails_no_photo() {
         })
         .await;
     assert!(harness.worker.log().contains("taking no more jobs"));
-    faults.restore();
+    faults.restore().await;
     let result = harness.next_result().await;
-    assert!(matches!(result.outcome, Outcome::Anonymized { .. }), "{result:?}");
+    assert!(matches!(result.verdict, Verdict::Anonymized { .. }), "{result:?}");
     harness.wait_until_drained().await;
     harness.assert_anonymized(&photo).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unreadable_given_service_photo_is_parked() {
-    let (harness, faults) = harness_with_fault_proxy("1s").await;
+async fn unreadable_legacy_service_photo_is_parked() {
+    let (harness, faults) = harness_with_faults("1s").await;
     let location = format!("{}/cam.jpg", harness.store.settings().input_bucket);
-    faults.fail_requests_with("/cam.jpg");
+    faults.respond_to("/cam.jpg", 500, "");
     let body = format!(r#"{{"id":1,"name":"cam.jpg","storage_location":"{location}"}}"#);
     let message = Message::new(body).with_header(X_UNREADABLE_RETURNS, MAX_ROUNDS - 1);
     harness.publish_message(&message).await;

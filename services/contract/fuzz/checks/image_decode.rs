@@ -1,13 +1,13 @@
 use contract::media::read_header;
 
-use super::picture::{Limits, decode};
+use super::picture::{DecodeLimits, decode};
 
-const LIMITS: Limits = Limits {
+const LIMITS: DecodeLimits = DecodeLimits {
     bytes: 1 << 20,
     pixels: 1 << 20,
 };
 
-/// Whatever a camera sends is decoded whole or refused.
+/// Any bytes are decoded completely or refused.
 pub fn check(photo: &[u8]) {
     let Ok(picture) = decode(photo, &LIMITS) else {
         return;

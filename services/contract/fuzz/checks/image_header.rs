@@ -1,10 +1,9 @@
 use contract::media::{HeaderError, orientation, read_header, taken_at};
 
-/// Longest head whose every prefix is tried.
+/// Maximum length of a head whose prefixes are all tried.
 const MAX_BYTES: usize = 4096;
 
-/// Whatever a camera sends is read without harm, and what is known of a photo
-/// does not depend on how much of it has arrived.
+/// Any bytes are read without a panic, and the header does not depend on the number of received bytes.
 pub fn check(photo: &[u8]) {
     assert!((1..=8).contains(&orientation(photo)));
     let _ = taken_at(photo);

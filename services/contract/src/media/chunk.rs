@@ -2,19 +2,18 @@
 
 use std::{iter, ops::Range};
 
-/// A part of a file that says what it is and how long.
+/// A part of a file with its type and length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
-    /// What it is, as in the file: `IDAT`, `VP8X`.
+    /// Type in the file: `IDAT`, `VP8X`.
     pub kind: [u8; 4],
-    /// Where its content is, by its own length: it may reach beyond the file.
+    /// Position of the content, according to the chunk's length; it may reach beyond the end of the file.
     pub body: Range<usize>,
-    /// Where the next chunk begins.
+    /// Position of the next chunk.
     pub end: usize,
 }
 
-/// The chunks of a PNG (W3C, third edition, 5.3), up to the first that has no
-/// whole head.
+/// The chunks of a PNG (W3C, third edition, 5.3), up to the first with an incomplete head.
 pub fn png_chunks(file: &[u8]) -> impl Iterator<Item = Chunk> {
     chunks(
         file,
@@ -24,7 +23,7 @@ pub fn png_chunks(file: &[u8]) -> impl Iterator<Item = Chunk> {
     )
 }
 
-/// The chunks of a WebP (RFC 9649, 2.3), up to the first that has no whole head.
+/// The chunks of a WebP (RFC 9649, 2.3), up to the first with an incomplete head.
 pub fn webp_chunks(file: &[u8]) -> impl Iterator<Item = Chunk> {
     chunks(
         file,
@@ -34,8 +33,8 @@ pub fn webp_chunks(file: &[u8]) -> impl Iterator<Item = Chunk> {
     )
 }
 
-/// Chunks from `at` on. `head` gives kind and length, `tail` what follows the
-/// content: a checksum, or a padding byte.
+/// Chunks from `at` on. `head` returns type and length, `tail` the number of bytes after the content: of a checksum, or a
+/// padding byte.
 fn chunks(
     file: &[u8],
     mut at: usize,

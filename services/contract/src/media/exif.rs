@@ -1,4 +1,4 @@
-//! What a camera wrote about a photo: Exif (CIPA DC-008).
+//! Exif (CIPA DC-008), the camera's metadata of a photo.
 
 use std::io::Cursor;
 
@@ -7,14 +7,11 @@ use exif::{In, Tag, Value};
 
 use super::{Chunk, MediaType, YEARS, png_chunks, webp_chunks};
 
-/// So far into a chunk the TIFF header is looked for. Some programs put the
-/// JPEG segment's `Exif\0\0` before it.
+/// Maximum position of the TIFF header in a chunk. Some programs write the JPEG segment's `Exif\0\0` before it.
 const MAX_PREFIX_BYTES: usize = 16;
 
-/// The time at which the camera says that it took the photo: EXIF
-/// `DateTimeOriginal` with `OffsetTimeOriginal`; without a readable offset it is
-/// taken as UTC. `None` where the bytes hold no such time, or one outside
-/// [`YEARS`].
+/// The time at which the photo was taken: EXIF `DateTimeOriginal` with `OffsetTimeOriginal`, or in UTC without a readable
+/// offset. `None` if the bytes have no such time, or one outside [`YEARS`].
 #[must_use]
 pub fn taken_at(head: &[u8]) -> Option<DateTime<Utc>> {
     let exif = read_exif(head)?;
@@ -31,8 +28,7 @@ pub fn taken_at(head: &[u8]) -> Option<DateTime<Utc>> {
     YEARS.contains(&taken_at.year()).then_some(taken_at)
 }
 
-/// EXIF `Orientation`, 1 to 8 (CIPA DC-008, 4.6.4); 1 where there is none or
-/// it makes no sense.
+/// EXIF `Orientation`, 1 to 8 (CIPA DC-008, 4.6.4); 1 if it is missing or invalid.
 #[must_use]
 pub fn orientation(photo: &[u8]) -> u8 {
     read_exif(photo)
@@ -42,8 +38,7 @@ pub fn orientation(photo: &[u8]) -> u8 {
         .unwrap_or(1)
 }
 
-/// The offset from UTC: `+02:00` by the standard (CIPA DC-008, 4.6.5); cameras
-/// also write `+0200`, `+02`, `+2` and `Z`.
+/// The offset from UTC: `+02:00` by the standard (CIPA DC-008, 4.6.5); cameras also write `+0200`, `+02`, `+2` and `Z`.
 fn parse_offset(text: &[u8]) -> Option<FixedOffset> {
     let text = std::str::from_utf8(text).ok()?;
     let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');

@@ -1,6 +1,6 @@
 //! The frame header of a JPEG (ITU-T T.81, annex B).
 
-use super::{HeaderError, bytes::Bytes};
+use super::{Bytes, HeaderError};
 
 /// Width and height in pixels.
 pub(super) fn size(head: Bytes<'_>) -> Result<(u32, u32), HeaderError> {
@@ -37,8 +37,8 @@ fn segment_bytes(head: Bytes<'_>, at: usize) -> Result<usize, HeaderError> {
     Ok(length)
 }
 
-/// B.2.2: length, precision, lines, samples per line, components. No lines
-/// (they are told after the scan then) is refused with the size 0.
+/// B.2.2: length, precision, lines, samples per line, components. A frame without a number of lines (a marker after the
+/// scan has it) gets the size 0, which is refused.
 fn frame(head: Bytes<'_>, at: usize) -> Result<(u32, u32), HeaderError> {
     if segment_bytes(head, at)? < 8 {
         return Err(HeaderError::Damaged);

@@ -1,7 +1,6 @@
-//! What counts as a photo: JPEG, PNG or WebP by content, its size in pixels
-//! and the time at which it was taken, read from the header alone.
+//! Formats of photos: JPEG, PNG and WebP. Reads the format, the size in pixels and the time at which a photo was taken
+//! from its header.
 
-mod bytes;
 mod chunk;
 mod exif;
 mod jpeg;
@@ -12,7 +11,6 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use self::bytes::Bytes;
 pub use self::{
     chunk::{Chunk, png_chunks, webp_chunks},
     exif::{orientation, taken_at},
@@ -24,15 +22,13 @@ pub use self::{
 /// T.81, B.2.2), libjpeg-turbo up to this (`JPEG_MAX_DIMENSION`).
 pub const MAX_SIDE: u32 = 65_500;
 
-/// Pixels of the largest photo of usual size. A worker works on one larger photo at a time, and lets others pass while one
-/// waits.
-pub const USUAL_PIXELS: u64 = 24_000_000;
+/// A photo with more pixels is large. A worker processes one large photo at a time; smaller photos do not wait for it.
+pub const LARGE_PHOTO_PIXELS: u64 = 24_000_000;
 
-/// Years (UTC) in which a photo can have been taken: those that RFC 3339 can
-/// write, without the year 0, which a camera without a clock tells.
+/// Years (UTC) in which a photo can be taken: those of RFC 3339, without the year 0 of cameras without a clock.
 pub const YEARS: RangeInclusive<i32> = 1..=9999;
 
-/// A picture format that is accepted.
+/// An accepted picture format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum MediaType {
     /// JPEG (ITU-T T.81).
@@ -47,7 +43,7 @@ pub enum MediaType {
 }
 
 impl MediaType {
-    /// Bytes that [`MediaType::sniff`] needs at most.
+    /// Maximum number of bytes that [`MediaType::sniff`] needs.
     pub const SNIFF_BYTES: usize = 12;
 
     /// The format by its signature (WHATWG MIME Sniffing, image patterns).
@@ -64,7 +60,7 @@ impl MediaType {
         }
     }
 
-    /// Whether `head`, shorter than a signature, may grow into one.
+    /// Whether `head`, which is shorter than a signature, may be the beginning of one.
     fn may_begin_with(head: &[u8]) -> bool {
         let jpeg = b"\xFF\xD8\xFF".starts_with(head);
         let png = b"\x89PNG\r\n\x1A\n".starts_with(head);
@@ -72,7 +68,7 @@ impl MediaType {
         jpeg || png || (head.len() < Self::SNIFF_BYTES && (0..head.len()).all(riff))
     }
 
-    /// The media type as HTTP and S3 write it.
+    /// The media type in HTTP and S3.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -92,7 +88,7 @@ impl MediaType {
         }
     }
 
-    /// The format of an extension that [`MediaType::extension`] gave.
+    /// The format of an extension in an object key.
     #[must_use]
     pub fn from_extension(extension: &str) -> Option<Self> {
         [Self::Jpeg, Self::Png, Self::Webp]
@@ -101,10 +97,9 @@ impl MediaType {
     }
 }
 
-/// What the beginning of a photo tells.
+/// Format and size of a picture, from its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// The format.
+pub struct ImageHeader {
     pub media_type: MediaType,
     /// Width in pixels as stored, before EXIF orientation.
     pub width: u32,
@@ -112,37 +107,34 @@ pub struct Header {
     pub height: u32,
 }
 
-impl Header {
-    /// Pixels in all.
+impl ImageHeader {
     #[must_use]
     pub const fn pixels(&self) -> u64 {
         self.width as u64 * self.height as u64
     }
 }
 
-/// Why there is no [`Header`].
+/// Why there is no [`ImageHeader`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
-    /// The bytes so far are the beginning of a photo, but its size in pixels
-    /// comes later.
-    #[error("the picture ends before its size in pixels is told")]
+    /// The bytes are the beginning of a photo, but its size in pixels comes later.
+    #[error("the picture ends before its size in pixels")]
     Incomplete,
-    /// No signature of an accepted format.
+    /// The bytes begin with no signature of an accepted format.
     #[error("neither JPEG nor PNG nor WebP")]
     UnknownFormat,
-    /// A signature, and then nothing that makes sense.
+    /// The bytes after the signature are invalid.
     #[error("the picture's header is damaged")]
     Damaged,
 }
 
 /// Reads format and size in pixels from the beginning of a file.
 ///
-/// What it reads of a format is what leads to the size; the rest is the
-/// decoder's to judge.
+/// It reads only as far as the size; the decoder checks the rest.
 ///
 /// # Errors
 /// [`HeaderError::Incomplete`] asks for more bytes; the others are final.
-pub fn read_header(head: &[u8]) -> Result<Header, HeaderError> {
+pub fn read_header(head: &[u8]) -> Result<ImageHeader, HeaderError> {
     let Some(media_type) = MediaType::sniff(head) else {
         return Err(if MediaType::may_begin_with(head) {
             HeaderError::Incomplete
@@ -158,9 +150,27 @@ pub fn read_header(head: &[u8]) -> Result<Header, HeaderError> {
     if width == 0 || height == 0 {
         return Err(HeaderError::Damaged);
     }
-    Ok(Header {
+    Ok(ImageHeader {
         media_type,
         width,
         height,
     })
+}
+
+/// The beginning of a file. A read beyond its end is [`HeaderError::Incomplete`].
+#[derive(Clone, Copy)]
+struct Bytes<'a>(&'a [u8]);
+
+impl Bytes<'_> {
+    fn array<const N: usize>(self, at: usize) -> Result<[u8; N], HeaderError> {
+        self.0
+            .get(at..)
+            .and_then(<[u8]>::first_chunk)
+            .copied()
+            .ok_or(HeaderError::Incomplete)
+    }
+
+    fn byte(self, at: usize) -> Result<u8, HeaderError> {
+        self.array(at).map(|[byte]| byte)
+    }
 }

@@ -1,6 +1,6 @@
 //! The first chunk of a PNG (W3C, third edition, 11.2.1).
 
-use super::{HeaderError, bytes::Bytes};
+use super::{Bytes, HeaderError};
 
 /// After the signature: length and type of the chunk that comes first.
 const IHDR: [u8; 8] = *b"\0\0\0\x0DIHDR";

@@ -1,6 +1,6 @@
 //! The first chunk of a WebP (RFC 9649).
 
-use super::{HeaderError, bytes::Bytes};
+use super::{Bytes, HeaderError};
 
 /// Width and height in pixels.
 pub(super) fn size(head: Bytes<'_>) -> Result<(u32, u32), HeaderError> {
@@ -23,8 +23,7 @@ fn lossy(head: Bytes<'_>) -> Result<(u32, u32), HeaderError> {
     Ok((width.into(), height.into()))
 }
 
-/// RFC 9649, 3.4: the signature, 14 bits of width - 1, 14 of height - 1, one
-/// of alpha, three of version 0.
+/// RFC 9649, 3.4: the signature, 14 bits of width - 1, 14 of height - 1, one of alpha, three of version 0.
 fn lossless(head: Bytes<'_>) -> Result<(u32, u32), HeaderError> {
     if head.byte(20)? != 0x2F {
         return Err(HeaderError::Damaged);

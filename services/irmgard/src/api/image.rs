@@ -52,7 +52,7 @@ pub(super) async fn get(
         AnonymizedImage::for_photo(&photo, api.store.output_bucket()).map_err(
             |unavailable| match unavailable {
                 ImageUnavailable::NotReady(status) => Problem::new(Code::PhotoNotReady)
-                    .detail(format!("the photo is {}", status.as_str()))
+                    .detail(format!("the photo is {}", status.into_str()))
                     .photo_status(status),
                 ImageUnavailable::WrongLocation => Problem::new(Code::Internal)
                     .cause("the row does not name this photo's own output location"),

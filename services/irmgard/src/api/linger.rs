@@ -1,4 +1,4 @@
-//! LingeringBody close (RFC 9112, section 9.6): after an early error response, the server reads the rest of the
+//! Lingering close (RFC 9112, section 9.6): after an early error response, the server reads the rest of the
 //! body for a while. Otherwise the connection would be reset, and the client would lose the response.
 
 use std::{

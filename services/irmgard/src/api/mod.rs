@@ -1,8 +1,8 @@
 //! The HTTP API of the web service.
 
 mod extract;
-mod given;
 mod image;
+mod legacy;
 mod linger;
 mod metrics;
 mod openapi;
@@ -18,9 +18,9 @@ use axum::{
     Router, middleware,
     response::{IntoResponse, Response},
 };
-use chassis::store::Store;
 use contract::PhotoId;
 use prometheus_client::registry::Registry;
+use service_runtime::store::Store;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -61,10 +61,10 @@ pub struct ApiDependencies {
 
 /// State that all requests share.
 #[derive(Clone, Debug)]
-pub(crate) struct Api(Arc<Shared>);
+pub(crate) struct Api(Arc<ApiState>);
 
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct ApiState {
     records: Records,
     store: ObjectStore,
     receiver: UploadReceiver,
@@ -75,9 +75,9 @@ pub(crate) struct Shared {
 }
 
 impl std::ops::Deref for Api {
-    type Target = Shared;
+    type Target = ApiState;
 
-    fn deref(&self) -> &Shared {
+    fn deref(&self) -> &ApiState {
         &self.0
     }
 }
@@ -130,9 +130,9 @@ pub fn router(dependencies: ApiDependencies, registry: &mut Registry) -> Router 
     metrics.register(registry);
     ApiMetrics::register_live_gauges(registry, vec![reads, writes, store], receiver.budget().clone());
     if !dependencies.tokens.are_required() {
-        tracing::warn!("TOKENS_FILE is not set: everybody may send and see photos");
+        tracing::warn!("authentication is off (TOKENS_FILE is not set): anyone can upload and read photos");
     }
-    let api = Api(Arc::new(Shared {
+    let api = Api(Arc::new(ApiState {
         records,
         store: objects,
         receiver,

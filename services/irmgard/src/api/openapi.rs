@@ -17,7 +17,7 @@ use utoipa::{
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Api, given, image, photos};
+use super::{Api, image, legacy, photos};
 use crate::upload::MAX_FORM_PARTS;
 
 #[derive(OpenApi)]
@@ -52,7 +52,7 @@ impl Modify for BearerScheme {
 
 fn documented_routes() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(ApiDocument::openapi())
-        .routes(routes!(given::list, given::upload))
+        .routes(routes!(legacy::list, legacy::upload))
         .routes(routes!(photos::list_projects))
         .routes(routes!(photos::list, photos::upload))
         .routes(routes!(photos::one))

@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use contract::ProjectName;
+use schema::outcome;
 use serde::{Deserialize, Serialize};
 use tracing::{Instrument, Span};
 use utoipa::{IntoParams, ToSchema};
@@ -109,9 +110,9 @@ pub(super) async fn upload(
 
 const fn outcome_name(acceptance: Acceptance) -> &'static str {
     match acceptance {
-        Acceptance::New => "new",
-        Acceptance::Duplicate => "known",
-        Acceptance::Requeued => "again",
+        Acceptance::New => outcome::NEW,
+        Acceptance::Duplicate => outcome::DUPLICATE,
+        Acceptance::Requeued => outcome::REQUEUED,
     }
 }
 
@@ -260,7 +261,9 @@ pub(super) async fn list(
     let has_more = photos.len() as i64 > limit;
     photos.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let next = photos.last().filter(|_| has_more).map(|last| {
-        let status = query.status.map(|status| format!("&status={}", status.as_str()));
+        let status = query
+            .status
+            .map(|status| format!("&status={}", status.into_str()));
         let status = status.unwrap_or_default();
         format!(
             "/projects/{project}/photos?after={}&limit={limit}{status}",

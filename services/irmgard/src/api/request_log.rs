@@ -9,7 +9,8 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use chassis::http::Peer;
+use schema::outcome;
+use service_runtime::http::Peer;
 use telemetry::propagation::{TraceContext, set_parent};
 use tracing::{Instrument, Span, field::Empty};
 
@@ -23,7 +24,7 @@ use super::{
 /// Status, in metrics and logs, of a request whose client disconnected.
 const CLIENT_GONE: u16 = 499;
 
-/// Outcome of a successful request, for its log line.
+/// Verdict of a successful request, for its log line.
 #[derive(Clone, Copy, Debug)]
 pub struct SuccessOutcome(pub &'static str);
 
@@ -80,7 +81,7 @@ impl RequestLog<'_> {
         let outcome = match (problem, response.extensions().get::<SuccessOutcome>()) {
             (Some(problem), _) => problem.code.as_str(),
             (None, Some(outcome)) => outcome.0,
-            (None, None) => "ok",
+            (None, None) => outcome::OK,
         };
         self.write(status.as_u16(), outcome, problem);
     }
@@ -99,6 +100,10 @@ impl RequestLog<'_> {
             .client
             .filter(|_| problem.is_some())
             .map(tracing::field::display);
+        let message = match status {
+            CLIENT_GONE => "client disconnected before the answer",
+            _ => "request answered",
+        };
         // The level is part of a line's static metadata, hence one macro call per level.
         macro_rules! line {
             ($level:ident) => {
@@ -114,7 +119,7 @@ impl RequestLog<'_> {
                     photo.height_pixels = violation.height,
                     limit = violation.limit,
                     error,
-                    "request answered"
+                    "{message}"
                 )
             };
         }

@@ -72,7 +72,7 @@ struct Token {
 pub enum TokensError {
     #[error("cannot be read: {0}")]
     Unreadable(#[from] std::io::Error),
-    /// Mistakes, one per line of the file.
+    /// Errors, one per line of the file.
     #[error("{}", .0.join("; "))]
     Lines(Vec<String>),
     /// The file changed and lists no token any more.
@@ -128,7 +128,7 @@ impl Tokens {
                 }
                 Err(error) if !reported => {
                     reported = true;
-                    tracing::error!(%error, "TOKENS_FILE cannot be used: the tokens that were read before stay");
+                    tracing::error!(%error, "TOKENS_FILE cannot be used: the previous tokens stay in use");
                 }
                 Err(_) => {}
             }
@@ -185,7 +185,7 @@ impl ChangeDetector {
 impl TokenTable {
     fn parse(text: &str) -> Result<Self, TokensError> {
         let mut tokens = Vec::new();
-        let mut mistakes = Vec::new();
+        let mut errors = Vec::new();
         for (number, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
@@ -193,13 +193,13 @@ impl TokenTable {
             }
             match Token::parse(line) {
                 Ok(token) => tokens.push(token),
-                Err(reason) => mistakes.push(format!("line {}: {reason}", number + 1)),
+                Err(reason) => errors.push(format!("line {}: {reason}", number + 1)),
             }
         }
-        if mistakes.is_empty() {
+        if errors.is_empty() {
             Ok(Self(tokens))
         } else {
-            Err(TokensError::Lines(mistakes))
+            Err(TokensError::Lines(errors))
         }
     }
 

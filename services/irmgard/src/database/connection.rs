@@ -7,9 +7,8 @@ use super::{APPLICATION_NAME, Pool, PooledConnection, leaves_connection_unusable
 /// The connection of one request. PostgreSQL logs its statements, BEGIN, COMMIT and ROLLBACK included, with
 /// the request's trace id in the application name.
 ///
-/// [`RequestConnection::give_back`] returns it to the pool, which resets the name. A connection that is
-/// dropped otherwise, for example when a timeout drops the request's future, is closed: the server may still
-/// work on it.
+/// [`RequestConnection::give_back`] returns it to the pool, which resets the name. A connection that is dropped
+/// otherwise, for example when a timeout drops the request's future, is closed: the server may still work on it.
 #[derive(Debug)]
 pub struct RequestConnection {
     pool: Pool,
@@ -89,8 +88,7 @@ impl RequestConnection {
         }
     }
 
-    /// Returns the connection to the pool. Closes it instead if `outcome` makes it unusable or a transaction
-    /// is open.
+    /// Returns the connection to the pool. Closes it instead if `outcome` makes it unusable or a transaction is open.
     pub fn give_back<T>(mut self, outcome: &Result<T, sqlx::Error>) {
         let usable = outcome
             .as_ref()

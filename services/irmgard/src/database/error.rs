@@ -16,9 +16,8 @@ pub fn is_unavailable(error: &Error) -> bool {
         | Error::BeginFailed => true,
         Error::Database(_) => sqlstate(error).is_some_and(|code| {
             let class = code.get(..2).unwrap_or_default();
-            // Connection exceptions, authorisation (a rotated password), serialisation failures and
-            // deadlocks, insufficient resources, operator intervention, system errors (PostgreSQL
-            // documentation, appendix A).
+            // Connection exceptions, authorisation (a rotated password), serialisation failures and deadlocks,
+            // insufficient resources, operator intervention, system errors (PostgreSQL documentation, appendix A).
             matches!(class, "08" | "28" | "40" | "53" | "57" | "58")
                 // Missing or closed database, lock timeout, read-only (no longer the primary).
                 || matches!(code.as_str(), "3D000" | "55000" | "55P03" | "25006")

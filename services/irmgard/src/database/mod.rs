@@ -146,8 +146,7 @@ impl Database {
         }
     }
 
-    /// A connection for one request. PostgreSQL logs its statements with the application name `irmgard <trace
-    /// id>`.
+    /// A connection for one request. PostgreSQL logs its statements with the application name `irmgard <trace id>`.
     ///
     /// # Errors
     /// No connection is free, or can be opened, within the acquire timeout.
@@ -155,8 +154,7 @@ impl Database {
         RequestConnection::acquire(self.requests.clone(), trace_id).await
     }
 
-    /// Reports that a request got its connection at `since` and no answer in time: older connections become
-    /// suspect.
+    /// Reports that a request got its connection at `since` and no answer in time: older connections become suspect.
     pub fn report_timeout(&self, since: Instant) {
         if since.elapsed() >= MIN_SUSPECT_WAIT {
             self.stale.mark_opened_before(since);

@@ -127,7 +127,10 @@ impl Drop for PooledConnection {
                 .await
                 .is_err()
             {
-                tracing::warn!(limit = ?RETURN_TIMEOUT, "a PostgreSQL connection did not answer and was closed");
+                tracing::warn!(
+                    duration_seconds = RETURN_TIMEOUT.as_secs_f64(),
+                    "a PostgreSQL connection did not answer in time and was closed"
+                );
             }
         });
     }

@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use sqlx::{
-    AssertSqlSafe, Connection, Executor, PgConnection, migrate::Migrator, postgres::PgConnectOptions,
+    AssertSqlSafe, Connection, Executor, PgConnection,
+    migrate::{Migration, Migrator},
+    postgres::PgConnectOptions,
 };
 use tokio::time::sleep;
 
 use super::{Pool, is_unavailable, run_limited};
+use crate::next_release;
 
 static MIGRATOR: Migrator = sqlx::migrate!();
 
-/// Advisory lock around whole migrations, grants included (`irmgard` as a number). sqlx locks only the
-/// migrations.
+/// Advisory lock around whole migrations, grants included (`irmgard` as a number). sqlx locks only the migrations.
 const MIGRATION_LOCK: i64 = 0x69_726d_6761_7264;
 
 /// How often to check that the server still works on a migration. A migration has no time limit.
@@ -21,8 +23,7 @@ const SESSION_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 /// The server counts as lost after this many checks in a row without an answer.
 const MAX_FAILED_CHECKS: u32 = 3;
 
-/// How many unknown migrations the program tolerates: in a rollout the schema is one version ahead of the old
-/// programs.
+/// How many unknown migrations the program tolerates: in a rollout the schema is one version ahead of the old programs.
 const NEWER_MIGRATIONS_ALLOWED: i64 = 1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,10 +68,15 @@ pub enum SchemaError {
     Other(#[source] sqlx::Error),
 }
 
+/// This program's migrations, in ascending order.
+fn migrations() -> impl Iterator<Item = &'static Migration> {
+    MIGRATOR.iter().chain(next_release::migrations())
+}
+
 /// Version of this program's newest migration.
 #[must_use]
 pub fn required_version() -> i64 {
-    MIGRATOR.iter().map(|m| m.version).max().unwrap_or(0)
+    migrations().map(|m| m.version).max().unwrap_or(0)
 }
 
 pub(super) async fn check(pool: &Pool) -> Result<SchemaState, SchemaError> {
@@ -86,7 +92,7 @@ pub(super) async fn check(pool: &Pool) -> Result<SchemaState, SchemaError> {
         Ok(Some(true)) => {}
         Err(error) => return Err(classify_error(error)),
     }
-    let known: Vec<i64> = MIGRATOR.iter().map(|m| m.version).collect();
+    let known: Vec<i64> = migrations().map(|m| m.version).collect();
     let counts: Result<(i64, i64, i64), sqlx::Error> = sqlx::query_as(
         "SELECT count(*) FILTER (WHERE version = ANY ($1)),
                 count(*) FILTER (WHERE version <> ALL ($1)),
@@ -169,7 +175,7 @@ async fn migrate_on(
         .execute(&mut connection)
         .await?;
     let before = current_version(&mut connection).await?;
-    let mut migrator = Migrator::with_migrations(MIGRATOR.iter().cloned().collect());
+    let mut migrator = Migrator::with_migrations(migrations().cloned().collect());
     migrator.set_ignore_missing(true);
     migrator.run_direct(None, &mut connection, false).await?;
     if let Some(role) = runtime_role {
@@ -195,7 +201,7 @@ async fn wait_until_session_lost(options: &PgConnectOptions, backend: i32) -> sq
     }
     sqlx::Error::Io(std::io::Error::new(
         std::io::ErrorKind::TimedOut,
-        "the server no longer works on the migration: the connection to it was lost; run it again",
+        "the connection was lost, and the server no longer works on the migration: run it again",
     ))
 }
 

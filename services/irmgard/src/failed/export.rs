@@ -7,8 +7,8 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use chassis::{shutdown, store::Store};
 use contract::PhotoId;
+use service_runtime::{shutdown, store::Store};
 use sha2::{Digest, Sha256};
 use tempfile::{Builder, NamedTempFile};
 

@@ -3,19 +3,17 @@
 //! Each use is recorded in the table `failed_photo_use` before it happens, because an export shows people.
 //! The web service logs the records soon after.
 
-mod audit;
 mod export;
 mod list;
 
 use std::{collections::BTreeSet, io::Write, path::Path};
 
 use anyhow::{Context, bail};
-use chassis::store::Store;
 use contract::{ObjectLocation, PhotoId};
+use service_runtime::store::Store;
 
-pub(crate) use self::audit::log_audit_entries;
-use self::audit::{Action, AuditLog};
 use crate::{
+    audit::{self, AuditAction, AuditLog},
     cli::{FailedArguments, FailedCommand, FailedFilter},
     database::{Database, Pool},
     outbox::requeue_photos,
@@ -37,7 +35,7 @@ pub async fn run(
     let audit = AuditLog::new(pool, audit::operator_name(arguments.operator));
     match arguments.command {
         FailedCommand::List { filter, limit, json } => {
-            audit.record(Action::List, &[]).await?;
+            audit.record(AuditAction::List, &[]).await?;
             let photos = list::find_failed(pool, &filter, limit).await?;
             list::print(&photos, json, out)
         }
@@ -63,12 +61,12 @@ async fn export(
 ) -> anyhow::Result<()> {
     if !directory.is_dir() {
         bail!(
-            "{} is no folder: make one that only you can read (mkdir -m 700)",
+            "{} is not a directory; create one that only you can read (mkdir -m 700)",
             directory.display()
         );
     }
     let original = find_original(pool, id).await?;
-    audit.record(Action::Export, &[id]).await?;
+    audit.record(AuditAction::Export, &[id]).await?;
     let path = export::export_original(store, &original, id, directory).await?;
     writeln!(out, "{}", path.display())?;
     Ok(())
@@ -92,7 +90,7 @@ async fn requeue(
     };
     let failed = list::filter_failed(pool, &requested).await?;
     if !failed.is_empty() {
-        audit.record(Action::Requeue, &failed).await?;
+        audit.record(AuditAction::Requeue, &failed).await?;
     }
     let failed: Vec<i64> = failed.iter().map(|id| id.get()).collect();
     let queued = pool.run_limited(async { requeue_photos(&mut *pool.acquire().await?, &failed).await });
@@ -126,7 +124,7 @@ async fn delete(
 ) -> anyhow::Result<()> {
     for id in ids {
         let original = find_original(pool, *id).await?.location;
-        audit.record(Action::Delete, &[*id]).await?;
+        audit.record(AuditAction::Delete, &[*id]).await?;
         // Update the row first: a photo that is queued again meanwhile keeps its original.
         let updated = sqlx::query(
             "UPDATE photo SET original = NULL WHERE id = $1 AND status = 'failed' AND original = $2",
@@ -161,7 +159,7 @@ async fn find_original(pool: &Pool, id: PhotoId) -> anyhow::Result<Original> {
             .await?;
     match row {
         None => bail!("photo {id} does not exist"),
-        Some((status, ..)) if status != "failed" => bail!("photo {id} is not failed but {status}"),
+        Some((status, ..)) if status != "failed" => bail!("photo {id} has status {status}, not failed"),
         Some((_, None, ..)) => bail!("the original of photo {id} is gone"),
         Some((_, Some(location), size_bytes, sha256)) => Ok(Original {
             location: location.parse()?,

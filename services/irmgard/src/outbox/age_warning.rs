@@ -1,5 +1,4 @@
-//! Warns about jobs that wait too long in the outbox. A log line reaches the person on call; a gauge needs a
-//! viewer.
+//! Warns about jobs that wait too long in the outbox. A log line reaches the person on call; a gauge needs a viewer.
 
 use std::time::Duration;
 

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chassis::broker::{LinkStatus, Message, PublishError, Publisher};
 use contract::headers;
 use futures::{StreamExt, stream};
+use service_runtime::broker::{BrokerLinkStatus, Message, PublishError, Publisher};
 use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -114,7 +114,7 @@ impl Relay {
 
     async fn publish_batch(&self) -> BatchResult {
         // Leasing rows that cannot be published would only count attempts.
-        if self.publisher.state().status != LinkStatus::Connected {
+        if self.publisher.state().status != BrokerLinkStatus::Connected {
             return BatchResult::Unavailable;
         }
         let batch = self.settings.batch;
@@ -202,7 +202,7 @@ impl Relay {
                     tracing::error!(
                         photo.id = unusable.photo_id,
                         error.message = unusable.reason,
-                        "an outbox row cannot become a job"
+                        "invalid outbox row: marking its photo as failed"
                     );
                     self.retry_until_lease_expires(|| rows::fail_row(&self.pool, row.id, &unusable))
                         .await;
@@ -248,7 +248,7 @@ impl Relay {
 fn retry_delay(error: &PublishError, attempts: i32) -> Duration {
     match error {
         PublishError::Disconnected | PublishError::Blocked => Duration::ZERO,
-        PublishError::Returned(_) | PublishError::Nacked | PublishError::TimedOut(_) => {
+        PublishError::QueueUnavailable { .. } | PublishError::Nacked | PublishError::TimedOut(_) => {
             let doubled = 2u32.saturating_pow(u32::try_from(attempts).unwrap_or(0));
             ERROR_PAUSE.saturating_mul(doubled).min(MAX_RETRY_DELAY)
         }

@@ -33,9 +33,8 @@ pub(super) struct UnusableRow {
 impl LeasedRow {
     /// Whether the job still has to be published.
     ///
-    /// The existence of the row decides, not the photo's status. The status may come from an earlier job of
-    /// the same photo whose mark or result was late. A surplus job changes nothing; a missing job leaves the
-    /// photo waiting.
+    /// The existence of the row decides, not the photo's status. The status may come from an earlier job of the same
+    /// photo whose mark or result was late. A surplus job changes nothing; a missing job leaves the photo waiting.
     pub(super) fn is_needed(&self) -> bool {
         match self.status.as_str() {
             "anonymized" => false,

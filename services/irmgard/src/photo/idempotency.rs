@@ -1,7 +1,7 @@
 //! Idempotency keys of uploads (draft-ietf-httpapi-idempotency-key-header).
 
 use contract::{PhotoId, ProjectName};
-use sqlx::{PgConnection, Row};
+use sqlx::PgConnection;
 
 /// A key in the namespace of its project and token.
 #[derive(Clone, Debug)]
@@ -17,18 +17,17 @@ pub async fn find_idempotency_key(
     connection: &mut PgConnection,
     key: &IdempotencyKey,
 ) -> Result<Option<(PhotoId, Vec<u8>)>, sqlx::Error> {
-    sqlx::query(
+    let row: Option<(i64, Vec<u8>)> = sqlx::query_as(
         "SELECT photo_id, sha256 FROM idempotency_key WHERE project = $1 AND uploaded_by = $2 AND key = $3",
     )
     .bind(key.project.as_str())
     .bind(&key.uploaded_by)
     .bind(&key.key)
     .fetch_optional(connection)
-    .await?
-    .map(|row| {
-        let id = PhotoId::try_from(row.try_get::<i64, _>("photo_id")?)
-            .map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-        Ok((id, row.try_get("sha256")?))
+    .await?;
+    row.map(|(id, sha256)| match PhotoId::try_from(id) {
+        Ok(id) => Ok((id, sha256)),
+        Err(error) => Err(sqlx::Error::Decode(Box::new(error))),
     })
     .transpose()
 }

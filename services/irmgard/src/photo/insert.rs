@@ -1,10 +1,13 @@
 //! Inserts a new photo's rows.
 
 use chrono::{DateTime, Utc};
-use contract::{ObjectLocation, PhotoId, PhotoKey, ProjectName, media::Header};
+use contract::{ObjectLocation, PhotoId, PhotoKey, ProjectName, media::ImageHeader};
 use sqlx::PgConnection;
 
-use crate::database::{Pool, leaves_connection_unusable};
+use crate::{
+    database::{Pool, leaves_connection_unusable},
+    next_release,
+};
 
 use super::{
     idempotency::IdempotencyKey,
@@ -25,7 +28,7 @@ pub struct NewPhoto {
     pub taken_at: DateTime<Utc>,
     pub taken_at_source: TakenAtSource,
     /// Format and size in pixels.
-    pub header: Header,
+    pub header: ImageHeader,
     pub size_bytes: u64,
     pub sha256: [u8; 32],
     pub original: ObjectLocation,
@@ -37,8 +40,7 @@ pub struct NewPhoto {
 
 /// Draws new ids, in ascending order.
 ///
-/// A dead connection is replaced, which saves a test of each connection: ids that are drawn twice only leave
-/// a gap.
+/// A dead connection is replaced, which saves a test of each connection: ids that are drawn twice only leave a gap.
 pub async fn draw_ids(pool: &Pool, count: usize) -> Result<Vec<PhotoId>, sqlx::Error> {
     let count = i32::try_from(count).unwrap_or(i32::MAX);
     let mut attempts_left = pool.options().get_max_connections();
@@ -66,6 +68,28 @@ pub async fn draw_ids(pool: &Pool, count: usize) -> Result<Vec<PhotoId>, sqlx::E
         .collect()
 }
 
+/// The statement of [`insert_photo`], with further columns and their values.
+macro_rules! insert_statement {
+    ($columns:literal, $values:literal) => {
+        concat!(
+            "WITH new AS ( \
+               INSERT INTO photo (id, project, name, received_at, taken_at, taken_at_source, media_type, \
+                 size_bytes, width, height, sha256, original, uploaded_by, traceparent",
+            $columns,
+            ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14",
+            $values,
+            ") ON CONFLICT (project, sha256, taken_at) \
+                 WHERE taken_at_source <> 'received' AND original IS NOT NULL DO NOTHING \
+               RETURNING id \
+             ), job AS (INSERT INTO outbox (photo_id, traceparent) SELECT id, $14 FROM new), \
+             known AS ( \
+               INSERT INTO idempotency_key (project, uploaded_by, key, sha256, photo_id) \
+               SELECT $2, $15, $16, $11, id FROM new WHERE $16::text IS NOT NULL \
+             ) SELECT id FROM new"
+        )
+    };
+}
+
 /// Writes photo, outbox row and key in one statement, and returns whether it did. If the same image with the
 /// same time exists already, it writes none of them.
 ///
@@ -76,38 +100,30 @@ pub async fn insert_photo(
     photo: &NewPhoto,
     key: Option<&IdempotencyKey>,
 ) -> Result<bool, sqlx::Error> {
-    let written = sqlx::query(
-        "WITH new AS ( \
-           INSERT INTO photo (id, project, name, received_at, taken_at, taken_at_source, media_type, \
-             size_bytes, width, height, sha256, original, uploaded_by, traceparent) \
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
-           ON CONFLICT (project, sha256, taken_at) \
-             WHERE taken_at_source <> 'received' AND original IS NOT NULL DO NOTHING \
-           RETURNING id \
-         ), job AS (INSERT INTO outbox (photo_id, traceparent) SELECT id, $14 FROM new), \
-         known AS ( \
-           INSERT INTO idempotency_key (project, uploaded_by, key, sha256, photo_id) \
-           SELECT $2, $15, $16, $11, id FROM new WHERE $16::text IS NOT NULL \
-         ) SELECT id FROM new",
-    )
-    .bind(photo.id.get())
-    .bind(photo.project.as_str())
-    .bind(&photo.name)
-    .bind(photo.received_at)
-    .bind(photo.taken_at)
-    .bind(photo.taken_at_source.as_str())
-    .bind(photo.header.media_type.as_str())
-    .bind(i64::try_from(photo.size_bytes).unwrap_or(i64::MAX))
-    .bind(i32::try_from(photo.header.width).unwrap_or(i32::MAX))
-    .bind(i32::try_from(photo.header.height).unwrap_or(i32::MAX))
-    .bind(&photo.sha256[..])
-    .bind(photo.original.to_string())
-    .bind(&photo.uploaded_by)
-    .bind(&photo.traceparent)
-    .bind(key.map_or("", |key| key.uploaded_by.as_str()))
-    .bind(key.map(|key| key.key.as_str()))
-    .fetch_optional(connection)
-    .await?;
+    let statement = if next_release::writes_receiver() {
+        insert_statement!(", received_by", ", coalesce(host(inet_client_addr()), 'local')")
+    } else {
+        insert_statement!("", "")
+    };
+    let written = sqlx::query(statement)
+        .bind(photo.id.get())
+        .bind(photo.project.as_str())
+        .bind(&photo.name)
+        .bind(photo.received_at)
+        .bind(photo.taken_at)
+        .bind(photo.taken_at_source.into_str())
+        .bind(photo.header.media_type.as_str())
+        .bind(i64::try_from(photo.size_bytes).unwrap_or(i64::MAX))
+        .bind(i32::try_from(photo.header.width).unwrap_or(i32::MAX))
+        .bind(i32::try_from(photo.header.height).unwrap_or(i32::MAX))
+        .bind(&photo.sha256[..])
+        .bind(photo.original.to_string())
+        .bind(&photo.uploaded_by)
+        .bind(&photo.traceparent)
+        .bind(key.map_or("", |key| key.uploaded_by.as_str()))
+        .bind(key.map(|key| key.key.as_str()))
+        .fetch_optional(connection)
+        .await?;
     Ok(written.is_some())
 }
 

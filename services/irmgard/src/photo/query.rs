@@ -47,16 +47,17 @@ pub async fn list_photos(
         .bind(filter.after.unwrap_or(i64::MAX))
         .bind(filter.limit);
     match filter.status {
-        Some(status) => query.bind(status.as_str()),
+        Some(status) => query.bind(status.into_str()),
         None => query,
     }
     .fetch_all(connection)
     .await
 }
 
-/// A photo in the list of the given API, which defines the first three fields.
+/// A photo in the list of the legacy API, which defines the first three fields.
 #[derive(Clone, Debug, Serialize, FromRow, ToSchema)]
-pub struct GivenImage {
+#[schema(as = GivenImage)]
+pub struct LegacyImage {
     /// The photo's number.
     pub id: i64,
     /// The file name that the camera gave.
@@ -73,12 +74,12 @@ pub struct GivenImage {
 }
 
 /// Photos of all projects, or of one, ordered by id.
-pub async fn list_given_images(
+pub async fn list_legacy_images(
     connection: &mut PgConnection,
     project: Option<&str>,
     after: i64,
     limit: i64,
-) -> Result<Vec<GivenImage>, sqlx::Error> {
+) -> Result<Vec<LegacyImage>, sqlx::Error> {
     const COLUMNS_ALL: &str = "SELECT id, name, coalesce(substr(original, 6), '') AS storage_location, project, \
          status, received_at FROM photo WHERE id > $1 ORDER BY id LIMIT $2";
     const COLUMNS_OF: &str = "SELECT id, name, coalesce(substr(original, 6), '') AS storage_location, project, \

@@ -14,11 +14,11 @@ use futures::future::BoxFuture;
 use sqlx::PgConnection;
 use tokio::{sync::Semaphore, time::Instant};
 
+use super::id_allocator::IdAllocator;
 use crate::{
     breaker::{Breaker, BreakerOpen, Permit},
     database::{Database, RequestConnection, is_unavailable},
     liveness::Liveness,
-    upload::IdAllocator,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -170,8 +170,7 @@ impl Records {
         outcome
     }
 
-    /// Fails a write before it begins while earlier commits wait for a standby, see
-    /// [`crate::database::CommitGuard`].
+    /// Fails a write before it begins while earlier commits wait for a standby, see [`crate::database::CommitGuard`].
     async fn ensure_commits_flow(&self) -> Result<(), RecordsError> {
         let guard = self.database.commit_guard().clone();
         if !guard.is_in_doubt() {

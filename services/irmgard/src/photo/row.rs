@@ -3,12 +3,17 @@
 use chrono::{DateTime, Utc};
 use contract::Detection;
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, Row, postgres::PgRow, types::Json};
+use serde_json::Value;
+use sqlx::{FromRow, types::Json};
 use utoipa::ToSchema;
 
 /// Processing status of a photo.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type, strum::IntoStaticStr,
+)]
 #[serde(rename_all = "lowercase")]
+#[sqlx(type_name = "text", rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase", const_into_str)]
 pub enum Status {
     /// Stored; its job is not yet in the queue.
     Received,
@@ -20,33 +25,11 @@ pub enum Status {
     Failed,
 }
 
-impl Status {
-    /// The text in the database and in JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Received => "received",
-            Self::Queued => "queued",
-            Self::Anonymized => "anonymized",
-            Self::Failed => "failed",
-        }
-    }
-
-    /// Parses the text in the database.
-    ///
-    /// # Errors
-    /// A newer program wrote a status that this one does not know.
-    pub(super) fn parse(text: &str) -> Result<Self, sqlx::Error> {
-        [Self::Received, Self::Queued, Self::Anonymized, Self::Failed]
-            .into_iter()
-            .find(|status| status.as_str() == text)
-            .ok_or_else(|| sqlx::Error::Decode(format!("unknown status {text}").into()))
-    }
-}
-
 /// Origin of the time `taken_at`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema, sqlx::Type, strum::IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[sqlx(type_name = "text", rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase", const_into_str)]
 pub enum TakenAtSource {
     /// The request, in `taken_at`.
     Client,
@@ -56,27 +39,8 @@ pub enum TakenAtSource {
     Received,
 }
 
-impl TakenAtSource {
-    /// The text in the database and in JSON.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Exif => "exif",
-            Self::Received => "received",
-        }
-    }
-
-    fn parse(text: &str) -> Result<Self, sqlx::Error> {
-        [Self::Client, Self::Exif, Self::Received]
-            .into_iter()
-            .find(|source| source.as_str() == text)
-            .ok_or_else(|| sqlx::Error::Decode(format!("unknown taken_at_source {text}").into()))
-    }
-}
-
 /// A photo and its metadata.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, FromRow, Serialize, ToSchema)]
 pub struct Photo {
     /// The photo's number.
     #[schema(minimum = 1)]
@@ -104,7 +68,7 @@ pub struct Photo {
     /// SHA-256 of the original, hexadecimal.
     pub sha256: String,
     /// `bucket/key` of the original when it was stored. It stays after the photo is anonymised and the object
-    /// is removed, because clients of the given API know the photo by it. It is absent once the original of a
+    /// is removed, because clients of the legacy API know the photo by it. It is absent once the original of a
     /// failed photo was deleted or found missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub storage_location: Option<String>,
@@ -132,6 +96,7 @@ pub struct Photo {
     /// Detected and obscured objects: boxes in pixels of the anonymised photo.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Vec<DetectionSchema>>)]
+    #[sqlx(flatten, try_from = "StoredDetections")]
     pub detections: Option<Vec<Detection>>,
     /// Seconds from the start of the job in the worker until the output was stored.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,7 +127,7 @@ pub struct Photo {
     reason = "describes contract::Detection, which does not depend on HTTP"
 )]
 struct DetectionSchema {
-    /// person, face, bicycle, car, motorcycle, bus or truck.
+    /// Name of the class, such as `person`, `face` or `car`. Later versions may detect more classes.
     class: String,
     /// The detector's score, 0 to 1.
     score: f32,
@@ -176,76 +141,49 @@ struct DetectionSchema {
     height: u32,
 }
 
-/// The columns of [`Photo`].
+/// The columns of [`Photo`]. `original` is `s3://bucket/key`, and the second field of a W3C `traceparent` is the trace id.
 macro_rules! photo_columns {
     () => {
         "id, project, name, status, received_at, taken_at, taken_at_source, media_type, size_bytes, \
-         width, height, sha256, original, uploaded_by, traceparent, queued_at, finished_at, output, \
+         width, height, encode(sha256, 'hex') AS sha256, original, substr(original, 6) AS storage_location, \
+         uploaded_by, nullif(split_part(traceparent, '-', 2), '') AS trace_id, queued_at, finished_at, output, \
          output_size_bytes, output_width, output_height, detections, processing_seconds, \
-         failure_reason, failure_detail"
+         failure_reason, failure_detail, \
+         CASE WHEN status = 'anonymized' THEN '/photos/' || id || '/image' END AS image"
     };
 }
 pub(super) use photo_columns;
 
-impl FromRow<'_, PgRow> for Photo {
-    fn from_row(row: &PgRow) -> Result<Self, sqlx::Error> {
-        let id: i64 = row.try_get("id")?;
-        let status = Status::parse(row.try_get("status")?)?;
-        let original: Option<String> = row.try_get("original")?;
-        let traceparent: Option<&str> = row.try_get("traceparent")?;
-        Ok(Self {
-            id,
-            project: row.try_get("project")?,
-            name: row.try_get("name")?,
-            status,
-            received_at: row.try_get("received_at")?,
-            taken_at: row.try_get("taken_at")?,
-            taken_at_source: TakenAtSource::parse(row.try_get("taken_at_source")?)?,
-            media_type: row.try_get("media_type")?,
-            size_bytes: row.try_get("size_bytes")?,
-            width: row.try_get("width")?,
-            height: row.try_get("height")?,
-            sha256: hex::encode(row.try_get::<&[u8], _>("sha256")?),
-            storage_location: original.as_deref().map(storage_location),
-            uploaded_by: row.try_get("uploaded_by")?,
-            trace_id: traceparent.and_then(parse_trace_id).map(str::to_owned),
-            queued_at: row.try_get("queued_at")?,
-            finished_at: row.try_get("finished_at")?,
-            output_size_bytes: row.try_get("output_size_bytes")?,
-            output_width: row.try_get("output_width")?,
-            output_height: row.try_get("output_height")?,
-            detections: detections(row, id)?,
-            processing_seconds: row.try_get("processing_seconds")?,
-            failure_reason: row.try_get("failure_reason")?,
-            failure_detail: row.try_get("failure_detail")?,
-            image: (status == Status::Anonymized).then(|| format!("/photos/{id}/image")),
-            original,
-            output: row.try_get("output")?,
-        })
-    }
+/// The column `detections`. Unreadable entries are left out, so that one row does not break a whole page.
+#[derive(Debug, FromRow)]
+struct StoredDetections {
+    /// The photo's number.
+    id: i64,
+    detections: Option<Json<Value>>,
 }
 
-/// Reads the detections. Entries that cannot be read are left out, so that one row does not break a whole
-/// page.
-fn detections(row: &PgRow, id: i64) -> Result<Option<Vec<Detection>>, sqlx::Error> {
-    let error = match row.try_get::<Option<Json<Vec<Detection>>>, _>("detections") {
-        Ok(known) => return Ok(known.map(|json| json.0)),
-        Err(error) => error,
-    };
-    tracing::error!(photo.id = id, %error, "some of a photo's detections cannot be read and are left out");
-    let Some(Json(serde_json::Value::Array(entries))) = row.try_get("detections")? else {
-        return Ok(None);
-    };
-    let readable = |entry| Detection::deserialize(entry).ok();
-    Ok(Some(entries.into_iter().filter_map(readable).collect()))
+impl From<StoredDetections> for Option<Vec<Detection>> {
+    fn from(stored: StoredDetections) -> Self {
+        let Some(Json(Value::Array(entries))) = stored.detections else {
+            return None;
+        };
+        let count = entries.len();
+        let readable: Vec<_> = entries
+            .into_iter()
+            .filter_map(|entry| Detection::deserialize(entry).ok())
+            .collect();
+        if readable.len() < count {
+            tracing::error!(
+                photo.id = stored.id,
+                count = count - readable.len(),
+                "some of a photo's detections cannot be read and are left out"
+            );
+        }
+        Some(readable)
+    }
 }
 
 /// `bucket/key` of an `s3://bucket/key`.
 pub(super) fn storage_location(uri: &str) -> String {
     uri.strip_prefix("s3://").unwrap_or(uri).to_owned()
-}
-
-/// The trace id in a W3C `traceparent`: its second field.
-fn parse_trace_id(traceparent: &str) -> Option<&str> {
-    traceparent.split('-').nth(1)
 }

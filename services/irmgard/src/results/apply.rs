@@ -3,13 +3,10 @@
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
 use chrono::{DateTime, Utc};
-use contract::{ObjectLocation, Outcome};
+use contract::{ObjectLocation, PhotoResult, Verdict};
 use sqlx::{Connection, PgConnection};
 
-use super::{
-    Verdict,
-    batch::{AnonymizedColumns, BatchColumns, FailedColumns},
-};
+use super::batch::{AnonymizedColumns, BatchColumns, FailedColumns};
 use crate::{database::Pool, photo::output_location};
 
 /// What a verdict changed.
@@ -51,16 +48,16 @@ impl From<VerdictEffect> for AppliedVerdict {
 pub async fn apply_verdicts(
     pool: &Pool,
     output_bucket: &str,
-    verdicts: &[Verdict],
+    results: &[PhotoResult],
 ) -> Result<Vec<AppliedVerdict>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
     let mut transaction = connection.begin().await?;
-    let outputs = expected_outputs(&mut transaction, output_bucket, verdicts).await?;
-    let is_usable = |verdict: &&Verdict| match (&verdict.outcome, outputs.get(&verdict.id.get())) {
-        (Outcome::Anonymized { output, .. }, Some(own)) => own.as_ref() == Some(output),
-        (Outcome::Anonymized { .. }, None) | (Outcome::Failed { .. }, _) => true,
+    let outputs = expected_outputs(&mut transaction, output_bucket, results).await?;
+    let is_usable = |result: &&PhotoResult| match (&result.verdict, outputs.get(&result.id.get())) {
+        (Verdict::Anonymized { output, .. }, Some(own)) => own.as_ref() == Some(output),
+        (Verdict::Anonymized { .. }, None) | (Verdict::Failed { .. }, _) => true,
     };
-    let columns = BatchColumns::from_verdicts(verdicts.iter().filter(is_usable));
+    let columns = BatchColumns::from_results(results.iter().filter(is_usable));
     let mut changed = HashMap::new();
     if !columns.anonymized.ids.is_empty() {
         let rows = write_anonymized(&mut transaction, &columns.anonymized).await?;
@@ -71,10 +68,10 @@ pub async fn apply_verdicts(
         changed.extend(rows.into_iter().map(|(id, project)| (id, (FAILED, project))));
     }
     let mut known: HashSet<i64> = changed.keys().copied().collect();
-    let unchanged: Vec<i64> = verdicts
+    let unchanged: Vec<i64> = results
         .iter()
         .filter(is_usable)
-        .map(|verdict| verdict.id.get())
+        .map(|result| result.id.get())
         .filter(|id| !known.contains(id))
         .collect();
     if !unchanged.is_empty() {
@@ -82,15 +79,15 @@ pub async fn apply_verdicts(
         known.extend(existing_ids(&mut transaction, &unchanged).await?);
     }
     transaction.commit().await?;
-    let mut answer = |verdict: &Verdict| {
-        let id = verdict.id.get();
-        if !is_usable(&verdict) {
+    let mut answer = |result: &PhotoResult| {
+        let id = result.id.get();
+        if !is_usable(&result) {
             VerdictEffect::WrongOutput.into()
         } else if !known.contains(&id) {
             VerdictEffect::UnknownPhoto.into()
         // Only one message of the batch caused the change.
         } else if let Entry::Occupied(entry) = changed.entry(id)
-            && entry.get().0 == status_name(&verdict.outcome)
+            && entry.get().0 == status_name(&result.verdict)
         {
             AppliedVerdict {
                 effect: VerdictEffect::Changed,
@@ -100,7 +97,7 @@ pub async fn apply_verdicts(
             VerdictEffect::Repeated.into()
         }
     };
-    Ok(verdicts.iter().map(&mut answer).collect())
+    Ok(results.iter().map(&mut answer).collect())
 }
 
 /// The output locations of the photos that the verdicts call anonymised, by id. A missing photo has no entry;
@@ -108,13 +105,13 @@ pub async fn apply_verdicts(
 async fn expected_outputs(
     connection: &mut PgConnection,
     output_bucket: &str,
-    verdicts: &[Verdict],
+    results: &[PhotoResult],
 ) -> Result<HashMap<i64, Option<ObjectLocation>>, sqlx::Error> {
-    let anonymized = |verdict: &&Verdict| matches!(verdict.outcome, Outcome::Anonymized { .. });
-    let ids: Vec<i64> = verdicts
+    let anonymized = |result: &&PhotoResult| matches!(result.verdict, Verdict::Anonymized { .. });
+    let ids: Vec<i64> = results
         .iter()
         .filter(anonymized)
-        .map(|verdict| verdict.id.get())
+        .map(|result| result.id.get())
         .collect();
     if ids.is_empty() {
         return Ok(HashMap::new());
@@ -211,9 +208,9 @@ const ANONYMIZED: &str = "anonymized";
 const FAILED: &str = "failed";
 
 /// The status that a verdict leads to.
-pub(super) const fn status_name(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Anonymized { .. } => ANONYMIZED,
-        Outcome::Failed { .. } => FAILED,
+const fn status_name(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Anonymized { .. } => ANONYMIZED,
+        Verdict::Failed { .. } => FAILED,
     }
 }

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use contract::{FailureReason, Outcome};
+use contract::{FailureReason, PhotoResult, Verdict};
 use sqlx::types::Json;
 
-use super::Verdict;
-
-/// BatchColumns of the anonymised photos of a batch, one entry per photo.
+/// Columns of the anonymised photos of a batch, one entry per photo.
 #[derive(Debug, Default)]
 pub(super) struct AnonymizedColumns {
     pub(super) ids: Vec<i64>,
@@ -19,7 +17,7 @@ pub(super) struct AnonymizedColumns {
     pub(super) seconds: Vec<Option<f64>>,
 }
 
-/// BatchColumns of the failed photos of a batch, one entry per photo.
+/// Columns of the failed photos of a batch, one entry per photo.
 #[derive(Debug, Default)]
 pub(super) struct FailedColumns {
     pub(super) ids: Vec<i64>,
@@ -35,11 +33,11 @@ pub(super) struct BatchColumns {
 }
 
 impl BatchColumns {
-    pub(super) fn from_verdicts<'v>(verdicts: impl IntoIterator<Item = &'v Verdict>) -> Self {
+    pub(super) fn from_results<'v>(results: impl IntoIterator<Item = &'v PhotoResult>) -> Self {
         let mut columns = Self::default();
-        for verdict in select_strongest(verdicts) {
-            match &verdict.outcome {
-                Outcome::Anonymized {
+        for result in select_strongest(results) {
+            match &result.verdict {
+                Verdict::Anonymized {
                     output,
                     size_bytes,
                     width,
@@ -48,7 +46,7 @@ impl BatchColumns {
                     seconds,
                 } => {
                     let rows = &mut columns.anonymized;
-                    rows.ids.push(verdict.id.get());
+                    rows.ids.push(result.id.get());
                     rows.outputs.push(output.to_string());
                     rows.sizes.push(i64::try_from(*size_bytes).unwrap_or(i64::MAX));
                     rows.widths.push(i32::try_from(*width).unwrap_or(i32::MAX));
@@ -56,8 +54,8 @@ impl BatchColumns {
                     rows.detections.push(detections.clone().map(Json));
                     rows.seconds.push(*seconds);
                 }
-                Outcome::Failed { reason, detail } => {
-                    columns.failed.push(verdict.id.get(), *reason, detail);
+                Verdict::Failed { reason, detail } => {
+                    columns.failed.push(result.id.get(), *reason, detail);
                 }
             }
         }
@@ -77,25 +75,25 @@ impl FailedColumns {
 /// Selects one verdict per photo, ordered by id, so that concurrent batches lock rows in the same order.
 /// `anonymized` wins over `failed`, and `anonymized` with detections over that without.
 fn select_strongest<'v>(
-    verdicts: impl IntoIterator<Item = &'v Verdict>,
-) -> impl Iterator<Item = &'v Verdict> {
-    let strength = |verdict: &Verdict| match &verdict.outcome {
-        Outcome::Anonymized {
+    results: impl IntoIterator<Item = &'v PhotoResult>,
+) -> impl Iterator<Item = &'v PhotoResult> {
+    let strength = |result: &PhotoResult| match &result.verdict {
+        Verdict::Anonymized {
             detections: Some(_), ..
         } => 2,
-        Outcome::Anonymized { detections: None, .. } => 1,
-        Outcome::Failed { .. } => 0,
+        Verdict::Anonymized { detections: None, .. } => 1,
+        Verdict::Failed { .. } => 0,
     };
-    let mut by_photo: BTreeMap<_, &Verdict> = BTreeMap::new();
-    for verdict in verdicts {
+    let mut by_photo: BTreeMap<_, &PhotoResult> = BTreeMap::new();
+    for result in results {
         by_photo
-            .entry(verdict.id)
+            .entry(result.id)
             .and_modify(|current| {
-                if strength(verdict) > strength(current) {
-                    *current = verdict;
+                if strength(result) > strength(current) {
+                    *current = result;
                 }
             })
-            .or_insert(verdict);
+            .or_insert(result);
     }
     by_photo.into_values()
 }
@@ -104,20 +102,20 @@ fn select_strongest<'v>(
 mod tests {
     use super::*;
 
-    fn failed(id: i64, detail: &str) -> Verdict {
-        Verdict {
-            id: id.try_into().unwrap(),
-            outcome: Outcome::Failed {
+    fn failed(id: i64, detail: &str) -> PhotoResult {
+        PhotoResult::new(
+            id.try_into().unwrap(),
+            Verdict::Failed {
                 reason: FailureReason::CorruptImage,
                 detail: detail.to_owned(),
             },
-        }
+        )
     }
 
-    fn anonymized(id: i64, detections: Option<Vec<contract::Detection>>) -> Verdict {
-        Verdict {
-            id: id.try_into().unwrap(),
-            outcome: Outcome::Anonymized {
+    fn anonymized(id: i64, detections: Option<Vec<contract::Detection>>) -> PhotoResult {
+        PhotoResult::new(
+            id.try_into().unwrap(),
+            Verdict::Anonymized {
                 output: "s3://output/photos/a/2026-01-01/1.jpg".parse().unwrap(),
                 size_bytes: 10,
                 width: 4,
@@ -125,7 +123,7 @@ mod tests {
                 detections,
                 seconds: None,
             },
-        }
+        )
     }
 
     #[test]
@@ -137,7 +135,7 @@ mod tests {
             anonymized(1, Some(vec![])),
             failed(2, "z"),
         ];
-        let columns = BatchColumns::from_verdicts(&batch);
+        let columns = BatchColumns::from_results(&batch);
         assert_eq!(columns.anonymized.ids, [1]);
         assert!(columns.anonymized.detections[0].is_some());
         assert_eq!(columns.failed.ids, [2]);
@@ -147,7 +145,7 @@ mod tests {
     #[test]
     fn a_nul_in_a_detail_is_replaced() {
         assert_eq!(
-            BatchColumns::from_verdicts(&[failed(1, "a\0b")]).failed.details,
+            BatchColumns::from_results(&[failed(1, "a\0b")]).failed.details,
             ["a\u{fffd}b"]
         );
     }

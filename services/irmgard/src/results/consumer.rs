@@ -2,22 +2,28 @@
 
 use std::time::Duration;
 
-use chassis::broker::{Consumer, Delivery, Publisher};
-use contract::headers;
+use contract::{PhotoResult, Verdict, headers};
 use futures::FutureExt;
+use schema::outcome;
+use service_runtime::{
+    backoff::Backoff,
+    broker::{Consumer, Delivery, Publisher},
+};
 use telemetry::TraceContext;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{AppliedVerdict, UnusableMessage, Verdict, VerdictEffect, apply::status_name, apply_verdicts};
+use super::{
+    AppliedVerdict, UnusableMessage, VerdictEffect, apply_verdicts,
+    verdict::{parse_dead_letter, parse_result},
+};
 use crate::{
     database::{CommitGuard, Pool},
     failpoint,
     metrics::ResultMetrics,
 };
 
-/// Maximum number of unacknowledged messages. It exceeds a batch, so that the next batch is available at
-/// once.
+/// Maximum number of unacknowledged messages. It exceeds a batch, so that the next batch is available at once.
 pub const PREFETCH: u16 = 256;
 /// Maximum number of verdicts in one transaction.
 const MAX_BATCH: usize = 128;
@@ -36,10 +42,10 @@ pub enum VerdictSource {
 }
 
 impl VerdictSource {
-    fn parse(self, delivery: &Delivery) -> Result<Verdict, UnusableMessage> {
+    fn parse(self, delivery: &Delivery) -> Result<PhotoResult, UnusableMessage> {
         match self {
-            Self::Results => Verdict::from_result(&delivery.body),
-            Self::DeadLetters => Verdict::from_dead_letter(&delivery.body, delivery.death().as_ref()),
+            Self::Results => parse_result(&delivery.body),
+            Self::DeadLetters => parse_dead_letter(&delivery.body, delivery.death().as_ref()),
         }
     }
 }
@@ -56,10 +62,10 @@ pub struct ResultsConsumer {
     metrics: ResultMetrics,
 }
 
-/// A message and its verdict.
-struct ReceivedVerdict {
+/// A message and the result that it contains.
+struct ReceivedResult {
     delivery: Delivery,
-    verdict: Verdict,
+    result: PhotoResult,
 }
 
 /// The process shuts down: unacknowledged messages return to the broker.
@@ -117,7 +123,7 @@ impl ResultsConsumer {
         let mut received = Vec::with_capacity(batch.len());
         for delivery in batch {
             match self.source.parse(&delivery) {
-                Ok(verdict) => received.push(ReceivedVerdict { delivery, verdict }),
+                Ok(result) => received.push(ReceivedResult { delivery, result }),
                 Err(reason) => self.park(&delivery, &reason, end).await?,
             }
         }
@@ -127,7 +133,7 @@ impl ResultsConsumer {
     /// Writes a batch. If one message makes the statement fail, writes each message on its own.
     async fn write_batch(
         &self,
-        batch: Vec<ReceivedVerdict>,
+        batch: Vec<ReceivedResult>,
         end: &CancellationToken,
     ) -> Result<(), ShuttingDown> {
         if batch.is_empty() {
@@ -159,15 +165,15 @@ impl ResultsConsumer {
     /// Retries until PostgreSQL has written the batch or refused its content.
     async fn apply(
         &self,
-        batch: &[ReceivedVerdict],
+        batch: &[ReceivedResult],
         end: &CancellationToken,
     ) -> Result<Result<Vec<AppliedVerdict>, UnusableMessage>, ShuttingDown> {
-        let verdicts: Vec<Verdict> = batch.iter().map(|r| r.verdict.clone()).collect();
-        let mut delay = MIN_RETRY_DELAY;
+        let results: Vec<PhotoResult> = batch.iter().map(|received| received.result.clone()).collect();
+        let mut backoff = Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
         loop {
             let error = match self
                 .commit_guard
-                .run_limited(apply_verdicts(&self.pool, &self.output_bucket, &verdicts))
+                .run_limited(apply_verdicts(&self.pool, &self.output_bucket, &results))
                 .await
             {
                 Ok(applied) => return Ok(Ok(applied)),
@@ -179,34 +185,35 @@ impl ResultsConsumer {
                 ))));
             }
             tracing::warn!(%error, count = batch.len(), "results cannot be written: they are kept and retried");
-            wait_before_retry(&mut delay, end).await?;
+            wait_before_retry(&mut backoff, end).await?;
         }
     }
 
     async fn finish(
         &self,
-        received: ReceivedVerdict,
+        received: ReceivedResult,
         applied: AppliedVerdict,
         end: &CancellationToken,
     ) -> Result<(), ShuttingDown> {
-        let ReceivedVerdict { delivery, verdict } = received;
+        let ReceivedResult { delivery, result } = received;
         let outcome = match applied.effect {
-            VerdictEffect::Changed => status_name(&verdict.outcome),
-            VerdictEffect::Repeated => "repeated",
+            VerdictEffect::Changed => match result.verdict {
+                Verdict::Anonymized { .. } => outcome::ANONYMIZED,
+                Verdict::Failed { .. } => outcome::FAILED,
+            },
+            VerdictEffect::Repeated => outcome::REPEATED,
             VerdictEffect::WrongOutput => {
-                let reason = UnusableMessage(format!(
-                    "the location that it names is not that of photo {}'s output",
-                    verdict.id
-                ));
+                let reason =
+                    UnusableMessage(format!("the result does not name photo {}'s output", result.id));
                 return self.park(&delivery, &reason, end).await;
             }
             VerdictEffect::UnknownPhoto => {
-                let reason = UnusableMessage(format!("photo {} does not exist", verdict.id));
+                let reason = UnusableMessage(format!("photo {} does not exist", result.id));
                 return self.park(&delivery, &reason, end).await;
             }
         };
         self.metrics.count(outcome);
-        log_verdict(&delivery, &verdict, applied.project.as_deref(), outcome);
+        log_verdict(&delivery, &result, applied.project.as_deref(), outcome);
         // If the ack fails, the broker delivers the message again, as a repetition.
         let _ = delivery.ack().await;
         Ok(())
@@ -222,12 +229,12 @@ impl ResultsConsumer {
         let message = delivery
             .as_message()
             .with_header(headers::X_PARKED_REASON, reason.0.as_str());
-        let mut delay = MIN_RETRY_DELAY;
+        let mut backoff = Backoff::new(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
         while let Err(error) = self.publisher.publish(&self.parked_queue, &message).await {
             tracing::warn!(%error, "a message cannot be parked: it is kept and retried");
-            wait_before_retry(&mut delay, end).await?;
+            wait_before_retry(&mut backoff, end).await?;
         }
-        self.metrics.count("parked");
+        self.metrics.count(outcome::PARKED);
         tracing::error!(
             reason = reason.0,
             messaging.destination.name = self.parked_queue,
@@ -239,13 +246,13 @@ impl ResultsConsumer {
 }
 
 /// Logs one line per verdict, in the photo's own trace.
-fn log_verdict(delivery: &Delivery, verdict: &Verdict, project: Option<&str>, outcome: &'static str) {
-    let span = tracing::info_span!("result", photo.id = verdict.id.get(), project);
+fn log_verdict(delivery: &Delivery, result: &PhotoResult, project: Option<&str>, outcome: &'static str) {
+    let span = tracing::info_span!("result", photo.id = result.id.get(), project);
     if let Some(parent) = TraceContext::extract(|name| delivery.header_text(name)) {
         telemetry::set_parent(&span, &parent);
     }
-    span.in_scope(|| match &verdict.outcome {
-        contract::Outcome::Failed { reason, detail } if outcome != "repeated" => {
+    span.in_scope(|| match &result.verdict {
+        Verdict::Failed { reason, detail } if outcome != outcome::REPEATED => {
             tracing::warn!(
                 outcome,
                 failure.reason = reason.code(),
@@ -257,14 +264,12 @@ fn log_verdict(delivery: &Delivery, verdict: &Verdict, project: Option<&str>, ou
     });
 }
 
-/// Waits before the next attempt; doubles the delay.
-async fn wait_before_retry(delay: &mut Duration, end: &CancellationToken) -> Result<(), ShuttingDown> {
+/// Waits before the next attempt.
+async fn wait_before_retry(backoff: &mut Backoff, end: &CancellationToken) -> Result<(), ShuttingDown> {
     tokio::select! {
-        () = end.cancelled() => return Err(ShuttingDown),
-        () = sleep(*delay) => {}
+        () = end.cancelled() => Err(ShuttingDown),
+        () = sleep(backoff.next_delay()) => Ok(()),
     }
-    *delay = delay.saturating_mul(2).min(MAX_RETRY_DELAY);
-    Ok(())
 }
 
 /// Whether the message's content made the statement fail: data exception or integrity constraint violation

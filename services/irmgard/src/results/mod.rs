@@ -1,5 +1,4 @@
-//! Verdicts on photos: from the workers (`images.results`) and the broker (`images.dead`) into the photo
-//! rows.
+//! Verdicts on photos: from the workers (`images.results`) and the broker (`images.dead`) into the photo rows.
 //!
 //! - A message is acknowledged after the commit of its verdict, so that a crash loses none.
 //! - Updates are guarded: `anonymized` is final, and a repeated verdict changes nothing.
@@ -16,5 +15,5 @@ mod verdict;
 pub use self::{
     apply::{AppliedVerdict, VerdictEffect, apply_verdicts},
     consumer::{PREFETCH, ResultsConsumer, VerdictSource},
-    verdict::{UnusableMessage, Verdict},
+    verdict::UnusableMessage,
 };

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use chassis::{broker::BrokerSettings, settings::Reader, store::StoreSettings};
+use service_runtime::{broker::BrokerSettings, settings::SettingsReader, store::StoreSettings};
 
 use super::at_least;
 use crate::{outbox::RelaySettings, reconcile::ReconcileSettings};
 
 pub(super) fn relay(
-    reader: &mut Reader<'_>,
+    reader: &mut SettingsReader<'_>,
     broker: &BrokerSettings,
     store: &StoreSettings,
 ) -> RelaySettings {
@@ -18,7 +18,7 @@ pub(super) fn relay(
         "lease time of outbox rows: jobs of a process that died are published by another one after this time",
     );
     if lease < 2 * broker.publish_timeout {
-        reader.mistake(
+        reader.add_error(
             "RELAY_LEASE",
             "is too short: use at least twice RABBITMQ_PUBLISH_TIMEOUT, or two processes publish the same job",
         );
@@ -42,7 +42,7 @@ pub(super) fn relay(
     }
 }
 
-pub(super) fn outbox_age(reader: &mut Reader<'_>) -> Duration {
+pub(super) fn outbox_age(reader: &mut SettingsReader<'_>) -> Duration {
     positive(
         reader,
         "OUTBOX_WARN_AGE",
@@ -51,7 +51,7 @@ pub(super) fn outbox_age(reader: &mut Reader<'_>) -> Duration {
     )
 }
 
-pub(super) fn sweep_age(reader: &mut Reader<'_>) -> Duration {
+pub(super) fn sweep_age(reader: &mut SettingsReader<'_>) -> Duration {
     reader.duration(
         "SWEEP_WARN_AGE",
         Duration::ZERO,
@@ -60,7 +60,7 @@ pub(super) fn sweep_age(reader: &mut Reader<'_>) -> Duration {
     )
 }
 
-pub(super) fn reconcile(reader: &mut Reader<'_>, broker: &BrokerSettings) -> ReconcileSettings {
+pub(super) fn reconcile(reader: &mut SettingsReader<'_>, broker: &BrokerSettings) -> ReconcileSettings {
     ReconcileSettings {
         interval: positive(
             reader,
@@ -83,10 +83,10 @@ pub(super) fn reconcile(reader: &mut Reader<'_>, broker: &BrokerSettings) -> Rec
     }
 }
 
-fn positive(reader: &mut Reader<'_>, name: &str, default: Duration, about: &str) -> Duration {
+fn positive(reader: &mut SettingsReader<'_>, name: &str, default: Duration, about: &str) -> Duration {
     let value = reader.duration(name, default, about);
     if value.is_zero() {
-        reader.mistake(name, "must not be zero");
+        reader.add_error(name, "must not be zero");
         return default;
     }
     value

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use chassis::settings::Reader;
 use secrecy::SecretString;
+use service_runtime::settings::SettingsReader;
 use sqlx::postgres::PgSslMode;
 
 use super::at_least;
 use crate::database::DatabaseSettings;
 
-pub(super) fn database(reader: &mut Reader<'_>) -> DatabaseSettings {
+pub(super) fn database(reader: &mut SettingsReader<'_>) -> DatabaseSettings {
     database_with_credentials(reader, None)
 }
 
 pub(super) fn database_with_credentials(
-    reader: &mut Reader<'_>,
+    reader: &mut SettingsReader<'_>,
     credentials: Option<(String, SecretString)>,
 ) -> DatabaseSettings {
     let host = reader.required("POSTGRES_HOST", "PostgreSQL's host name or address");
@@ -44,7 +44,7 @@ pub(super) fn database_with_credentials(
         |mode| mode.0,
     );
     if ca.is_some() && !matches!(ssl_mode, PgSslMode::VerifyCa | PgSslMode::VerifyFull) {
-        reader.mistake(
+        reader.add_error(
             "POSTGRES_SSLMODE",
             "does not verify the certificate although POSTGRES_CA is set: use verify-full or verify-ca",
         );

@@ -6,10 +6,10 @@ mod requests;
 
 use std::{net::SocketAddr, time::Duration};
 
-use chassis::{
+use service_runtime::{
     broker::BrokerSettings,
-    http::Limits,
-    settings::{Environment, Mistakes, Reader, Variable},
+    http::ServerLimits,
+    settings::{Environment, SettingsErrors, SettingsReader, Variable},
     store::StoreSettings,
 };
 
@@ -37,7 +37,7 @@ pub struct ServeSettings {
     /// Address of probes and metrics.
     pub admin_listen: SocketAddr,
     /// Limits on connections and headers.
-    pub http: Limits,
+    pub http: ServerLimits,
     pub database: DatabaseSettings,
     /// How long a request's work in the database may take.
     pub database_timeout: Duration,
@@ -77,12 +77,12 @@ pub struct ToolSettings {
 
 impl ServeSettings {
     /// # Errors
-    /// All mistakes at once.
-    pub fn from_environment(environment: &dyn Environment) -> Result<Self, Mistakes> {
+    /// All errors at once.
+    pub fn from_environment(environment: &dyn Environment) -> Result<Self, SettingsErrors> {
         read(environment, Self::read)
     }
 
-    fn read(reader: &mut Reader<'_>) -> Self {
+    fn read(reader: &mut SettingsReader<'_>) -> Self {
         let listen = reader.parsed(
             "LISTEN",
             SocketAddr::from(([0, 0, 0, 0], 8080)),
@@ -94,7 +94,7 @@ impl ServeSettings {
             "address of probes and metrics",
         );
         if listen == admin_listen && listen.port() != 0 {
-            reader.mistake(
+            reader.add_error(
                 "ADMIN_LISTEN",
                 "is the same as LISTEN: probes need a port of their own",
             );
@@ -146,12 +146,12 @@ impl ServeSettings {
 
 impl MigrateSettings {
     /// # Errors
-    /// All mistakes at once.
-    pub fn from_environment(environment: &dyn Environment) -> Result<Self, Mistakes> {
+    /// All errors at once.
+    pub fn from_environment(environment: &dyn Environment) -> Result<Self, SettingsErrors> {
         read(environment, Self::read)
     }
 
-    fn read(reader: &mut Reader<'_>) -> Self {
+    fn read(reader: &mut SettingsReader<'_>) -> Self {
         let username = reader.optional(
             "POSTGRES_MIGRATE_USERNAME",
             "role of `irmgard migrate`, owner of the tables; default: `POSTGRES_USERNAME`",
@@ -168,7 +168,7 @@ impl MigrateSettings {
             (Some(username), Some(password)) => Some((username, password)),
             (None, None) => None,
             _ => {
-                reader.mistake(
+                reader.add_error(
                     "POSTGRES_MIGRATE_USERNAME",
                     "needs POSTGRES_MIGRATE_PASSWORD: set both or neither",
                 );
@@ -184,12 +184,12 @@ impl MigrateSettings {
 
 impl ToolSettings {
     /// # Errors
-    /// All mistakes at once.
-    pub fn from_environment(environment: &dyn Environment) -> Result<Self, Mistakes> {
+    /// All errors at once.
+    pub fn from_environment(environment: &dyn Environment) -> Result<Self, SettingsErrors> {
         read(environment, Self::read)
     }
 
-    fn read(reader: &mut Reader<'_>) -> Self {
+    fn read(reader: &mut SettingsReader<'_>) -> Self {
         Self {
             database: database(reader),
             store: StoreSettings::read(reader, STORE_ANSWER_TIMEOUT),
@@ -201,27 +201,30 @@ impl ToolSettings {
 #[must_use]
 pub fn document() -> Vec<Variable> {
     let nothing = std::collections::BTreeMap::<String, String>::new();
-    let mut reader = Reader::new(&nothing);
+    let mut reader = SettingsReader::new(&nothing);
     ServeSettings::read(&mut reader);
     MigrateSettings::read(&mut reader);
     ToolSettings::read(&mut reader);
     reader.documentation().to_vec()
 }
 
-fn read<T>(environment: &dyn Environment, read: impl FnOnce(&mut Reader<'_>) -> T) -> Result<T, Mistakes> {
-    let mut reader = Reader::new(environment);
+fn read<T>(
+    environment: &dyn Environment,
+    read: impl FnOnce(&mut SettingsReader<'_>) -> T,
+) -> Result<T, SettingsErrors> {
+    let mut reader = SettingsReader::new(environment);
     let settings = read(&mut reader);
     reader.finish()?;
     Ok(settings)
 }
 
-fn at_least<T>(reader: &mut Reader<'_>, least: T, name: &str, default: T, about: &str) -> T
+fn at_least<T>(reader: &mut SettingsReader<'_>, least: T, name: &str, default: T, about: &str) -> T
 where
     T: std::str::FromStr<Err: std::fmt::Display> + std::fmt::Display + PartialOrd + Copy + 'static,
 {
     let value = reader.parsed(name, default, about);
     if value < least {
-        reader.mistake(name, format!("is too small: at least {least}"));
+        reader.add_error(name, format!("is too small: at least {least}"));
     }
     value
 }

@@ -2,9 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
-use chassis::{
-    http::{Limits, share},
-    settings::Reader,
+use service_runtime::{
+    http::{ServerLimits, share},
+    settings::SettingsReader,
 };
 
 use super::at_least;
@@ -14,7 +14,7 @@ use crate::{
     upload::UploadSettings,
 };
 
-pub(super) fn tokens(reader: &mut Reader<'_>) -> Tokens {
+pub(super) fn tokens(reader: &mut SettingsReader<'_>) -> Tokens {
     let file = reader.optional(
         "TOKENS_FILE",
         "file with the tokens, one line `name:sha256:scopes[:project]` each; if not set, requests need no token",
@@ -23,7 +23,7 @@ pub(super) fn tokens(reader: &mut Reader<'_>) -> Tokens {
         return Tokens::allow_all();
     };
     Tokens::from_file(Path::new(&file)).unwrap_or_else(|error| {
-        reader.mistake("TOKENS_FILE", error.to_string());
+        reader.add_error("TOKENS_FILE", error.to_string());
         Tokens::allow_all()
     })
 }
@@ -31,7 +31,7 @@ pub(super) fn tokens(reader: &mut Reader<'_>) -> Tokens {
 /// Default number of client connections.
 const CONNECTIONS: usize = 1024;
 
-pub(super) fn http(reader: &mut Reader<'_>) -> Limits {
+pub(super) fn http(reader: &mut SettingsReader<'_>) -> ServerLimits {
     let connections = at_least(
         reader,
         1,
@@ -47,15 +47,15 @@ pub(super) fn http(reader: &mut Reader<'_>) -> Limits {
          `MAX_CONNECTIONS`. Clients behind a proxy share its address",
     );
     if per_address == Some(0) {
-        reader.mistake("MAX_CONNECTIONS_PER_ADDRESS", "is too small: at least 1");
+        reader.add_error("MAX_CONNECTIONS_PER_ADDRESS", "is too small: at least 1");
     }
-    Limits {
+    ServerLimits {
         per_address: per_address.unwrap_or(share(connections)),
-        ..Limits::with_connections(connections)
+        ..ServerLimits::with_connections(connections)
     }
 }
 
-pub(super) fn trusted_proxies(reader: &mut Reader<'_>) -> TrustedProxies {
+pub(super) fn trusted_proxies(reader: &mut SettingsReader<'_>) -> TrustedProxies {
     let proxies = reader.parsed_optional(
         "TRUSTED_PROXIES",
         "proxies whose `X-Forwarded-For` is trusted to name the client in log lines: addresses and networks, separated \
@@ -64,7 +64,7 @@ pub(super) fn trusted_proxies(reader: &mut Reader<'_>) -> TrustedProxies {
     proxies.unwrap_or_default()
 }
 
-pub(super) fn breaker(reader: &mut Reader<'_>) -> BreakerSettings {
+pub(super) fn breaker(reader: &mut SettingsReader<'_>) -> BreakerSettings {
     let default = BreakerSettings::default();
     BreakerSettings {
         failures: at_least(
@@ -83,7 +83,7 @@ pub(super) fn breaker(reader: &mut Reader<'_>) -> BreakerSettings {
     }
 }
 
-pub(super) fn upload(reader: &mut Reader<'_>, store_timeout: Duration) -> UploadSettings {
+pub(super) fn upload(reader: &mut SettingsReader<'_>, store_timeout: Duration) -> UploadSettings {
     let default = UploadSettings::default();
     let settings = UploadSettings {
         max_bytes: reader.bytes(
@@ -127,13 +127,13 @@ pub(super) fn upload(reader: &mut Reader<'_>, store_timeout: Duration) -> Upload
         store_timeout,
     };
     if settings.part_bytes < crate::upload::MIN_PART_BYTES {
-        reader.mistake(
+        reader.add_error(
             "UPLOAD_PART_BYTES",
             "is too small: S3 requires parts of at least 5MiB",
         );
     }
     if settings.memory_bytes < settings.part_bytes {
-        reader.mistake(
+        reader.add_error(
             "UPLOAD_MEMORY_BYTES",
             "is smaller than UPLOAD_PART_BYTES: it must hold at least one part",
         );
@@ -141,6 +141,6 @@ pub(super) fn upload(reader: &mut Reader<'_>, store_timeout: Duration) -> Upload
     settings
 }
 
-fn size(reader: &mut Reader<'_>, name: &str, default: usize, about: &str) -> usize {
+fn size(reader: &mut SettingsReader<'_>, name: &str, default: usize, about: &str) -> usize {
     usize::try_from(reader.bytes(name, default as u64, about)).unwrap_or(usize::MAX)
 }

@@ -1,9 +1,9 @@
 //! The binding of database and input bucket: a marker object in the bucket names the database.
 
 use anyhow::{Context, anyhow, bail};
-use chassis::store::{Store, StoreError};
 use contract::ObjectLocation;
 use serde::{Deserialize, Serialize};
+use service_runtime::store::{Store, StoreError};
 use sqlx::FromRow;
 
 use super::watermark::Watermark;
@@ -19,7 +19,7 @@ const VERSION: u64 = 1;
 #[derive(Debug, Serialize, Deserialize)]
 struct Marker {
     version: u64,
-    /// [`Installation::id`].
+    /// [`DatabaseIdentity::id`].
     database: String,
     /// The database's watermark; `None` in a marker of an older program.
     watermark: Option<Watermark>,
@@ -34,14 +34,14 @@ enum MarkerContent {
 
 /// Identity of the database.
 #[derive(Clone, Debug, FromRow)]
-pub(super) struct Installation {
+pub(super) struct DatabaseIdentity {
     id: String,
     bound: bool,
     /// Photos up to this id may have lost their rows.
     pub(super) lost_up_to: i64,
 }
 
-impl Installation {
+impl DatabaseIdentity {
     pub(super) async fn read(pool: &Pool) -> Result<Self, sqlx::Error> {
         sqlx::query_as("SELECT id::text AS id, bound, lost_up_to FROM installation")
             .fetch_one(pool)
@@ -63,7 +63,7 @@ pub(super) enum BoundDatabase {
 /// Bucket and database do not belong to each other, or that is unknown.
 pub(super) async fn check_marker(
     store: &Store,
-    installation: &Installation,
+    identity: &DatabaseIdentity,
 ) -> anyhow::Result<BoundDatabase> {
     let location = marker_location(store)?;
     let marker = match read_marker(store, &location).await? {
@@ -71,7 +71,7 @@ pub(super) async fn check_marker(
         MarkerContent::Unreadable => bail!(
             "the bucket's marker {location} cannot be read: check the object, then rewrite it with `irmgard bind --restored`"
         ),
-        MarkerContent::Missing if !installation.bound => return Ok(BoundDatabase::None),
+        MarkerContent::Missing if !identity.bound => return Ok(BoundDatabase::None),
         MarkerContent::Missing => bail!(
             "the bucket's marker {location} is missing: check that {} is the right bucket, then run `irmgard bind --restored`",
             location.bucket()
@@ -80,12 +80,12 @@ pub(super) async fn check_marker(
     if marker.version != VERSION {
         return Err(unsupported_version(&location, &marker));
     }
-    if marker.database != installation.id {
+    if marker.database != identity.id {
         bail!(
             "bucket {} belongs to another database, not to this one, {}: check that it is the right one. If it was \
              restored or recreated, run `irmgard bind --restored`",
             location.bucket(),
-            installation.id
+            identity.id
         );
     }
     Ok(BoundDatabase::ThisOne(marker.watermark))
@@ -97,7 +97,7 @@ pub(super) async fn check_marker(
 /// The store is unavailable, or the bucket had a marker that cannot be read now.
 pub(super) async fn stored_watermark(
     store: &Store,
-    installation: &Installation,
+    identity: &DatabaseIdentity,
 ) -> anyhow::Result<Option<Watermark>> {
     let location = marker_location(store)?;
     match read_marker(store, &location).await? {
@@ -105,7 +105,7 @@ pub(super) async fn stored_watermark(
             Err(unsupported_version(&location, &marker))
         }
         MarkerContent::Marker(marker) => Ok(marker.watermark),
-        MarkerContent::Missing if !installation.bound => Ok(None),
+        MarkerContent::Missing if !identity.bound => Ok(None),
         MarkerContent::Missing | MarkerContent::Unreadable => bail!(
             "the bucket's marker {location} is missing or cannot be read, so the number of photos that the database had is unknown: \
              `irmgard bind --restored` keeps all originals without a row"

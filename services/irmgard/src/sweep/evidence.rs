@@ -39,26 +39,21 @@ impl Evidence {
     pub(super) fn contradiction(&self, last_id: i64, rows_near: &[i64]) -> Option<String> {
         if let Some((id, location)) = self.newest.as_ref().filter(|(id, _)| *id > last_id) {
             return Some(format!(
-                "the database has never given out photo {id}, whose object {location} exists"
+                "object {location} has id {id}, above the database's last id {last_id}"
             ));
         }
         if let Some(location) = &self.id_given_twice {
-            return Some(format!(
-                "the database knows another object than {location} for the same photo"
-            ));
+            return Some(format!("the row of the photo of {location} names another object"));
         }
         if let Some(location) = &self.output_without_row {
-            return Some(format!(
-                "the database has no row of {location}, which was anonymised"
-            ));
+            return Some(format!("the anonymised photo {location} has no row"));
         }
         let lost = neighbours(&self.without_row)
             .zip(rows_near)
             .find(|((_, missing), rows)| *rows < missing);
         lost.map(|((id, missing), rows)| {
             format!(
-                "around photo {id} the database lacks {missing} photos whose originals exist and knows {rows}: \
-                 most would be deleted"
+                "rows are missing around id {id}: {missing} originals without a row, {rows} photos with one"
             )
         })
     }
@@ -137,7 +132,7 @@ mod tests {
             beyond
                 .contradiction(6, &[])
                 .unwrap()
-                .contains("never given out photo 7")
+                .contains("has id 7, above the database's last id 6")
         );
         assert_eq!(beyond.contradiction(7, &[]), None);
         let twice = Evidence {

@@ -1,9 +1,9 @@
 //! Lists the objects of a bucket.
 
 use anyhow::Context;
-use chassis::store::{Store, StoreError};
 use chrono::{DateTime, Utc};
 use contract::ObjectLocation;
+use service_runtime::store::{Store, StoreError};
 
 /// An object in a listing.
 pub(super) struct ListedObject {

@@ -3,9 +3,8 @@
 //! An upload stores the object first and writes the rows afterwards. If the outcome of the commit is unknown,
 //! the object stays; the sweep finds such leftovers. It deletes only keys of this program's own form.
 //!
-//! Architecture invariant: an original is deleted only if the database is the one that the bucket was filled
-//! with ([`binding`]), and has lost no rows, according to the buckets ([`evidence`]) and its own past
-//! ([`watermark`]).
+//! Architecture invariant: an original is deleted only if the database is the one that the bucket was filled with
+//! ([`binding`]), and has lost no rows, according to the buckets ([`evidence`]) and its own past ([`watermark`]).
 
 mod binding;
 mod evidence;
@@ -19,15 +18,15 @@ mod watermark;
 use std::{io::Write, time::Duration};
 
 use anyhow::{Context, bail};
-use chassis::store::{Store, StoreError};
 use chrono::{DateTime, Utc};
 use contract::{ObjectLocation, PhotoKey};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+use service_runtime::store::{Store, StoreError};
 
 use self::{
-    binding::{BoundDatabase, Installation},
+    binding::{BoundDatabase, DatabaseIdentity},
     evidence::{Evidence, NEIGHBOURS},
-    search::Search,
+    search::SweepSearch,
     watermark::Watermark,
 };
 pub use self::{
@@ -49,9 +48,11 @@ const MAX_IDS_TO_DRAW: i64 = 1_000_000;
 
 const CANNOT_LIST_UPLOADS: &str = "This object store cannot list unfinished uploads";
 
-/// Kind of a finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+/// What is wrong with an object or upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, strum::IntoStaticStr)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case", const_into_str)]
+pub enum FindingKind {
     /// An original whose photo has no row, or a row without an original.
     NoPhoto,
     /// The original of an anonymised photo whose output exists.
@@ -66,7 +67,7 @@ pub enum Kind {
     ForeignKey,
 }
 
-impl Kind {
+impl FindingKind {
     /// Whether `--delete` deletes it.
     #[must_use]
     pub const fn is_deletable(self) -> bool {
@@ -84,33 +85,15 @@ impl Kind {
             Self::UnfinishedUpload => "unfinished upload",
             Self::LostPhoto => "original from before a restore (kept)",
             Self::UnknownOutput => "output without a photo (kept)",
-            Self::ForeignKey => "not a key of ours (kept)",
+            Self::ForeignKey => "unknown key (kept)",
         }
-    }
-
-    /// The code for programs.
-    const fn code(self) -> &'static str {
-        match self {
-            Self::NoPhoto => "no-photo",
-            Self::OriginalOfAnonymized => "original-of-anonymized",
-            Self::UnfinishedUpload => "unfinished-upload",
-            Self::LostPhoto => "lost-photo",
-            Self::UnknownOutput => "unknown-output",
-            Self::ForeignKey => "foreign-key",
-        }
-    }
-}
-
-impl Serialize for Kind {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.code())
     }
 }
 
 /// An object or upload that the sweep found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    pub kind: Kind,
+pub struct SweepFinding {
+    pub kind: FindingKind,
     pub location: String,
     pub since: DateTime<Utc>,
     /// Size in bytes; `None` for an unfinished upload.
@@ -138,11 +121,11 @@ impl<'a> Sweep<'a> {
 
     /// Compares both buckets with the database.
     pub async fn find(&self) -> anyhow::Result<SearchResult> {
-        let search = Search {
+        let search = SweepSearch {
             store: self.store,
             pool: self.pool,
             before: self.before,
-            lost_up_to: Installation::read(self.pool).await?.lost_up_to,
+            lost_up_to: DatabaseIdentity::read(self.pool).await?.lost_up_to,
         };
         search.run().await
     }
@@ -166,8 +149,8 @@ impl<'a> Sweep<'a> {
     /// Checks that the database is the one that the buckets were filled with, and returns its watermark. If
     /// the marker names this database, it gets the new watermark.
     async fn check_database(&self, evidence: &Evidence) -> anyhow::Result<(BoundDatabase, Watermark)> {
-        let installation = Installation::read(self.pool).await?;
-        let bound = binding::check_marker(self.store, &installation).await?;
+        let identity = DatabaseIdentity::read(self.pool).await?;
+        let bound = binding::check_marker(self.store, &identity).await?;
         let watermark = match bound {
             BoundDatabase::None => self.check_rows(evidence, None).await?,
             BoundDatabase::ThisOne(watermark) => {
@@ -209,7 +192,7 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    async fn delete_one(&self, finding: &mut Finding) -> anyhow::Result<()> {
+    async fn delete_one(&self, finding: &mut SweepFinding) -> anyhow::Result<()> {
         let location: ObjectLocation = finding.location.parse()?;
         match &finding.upload_id {
             Some(id) => {
@@ -225,14 +208,14 @@ impl<'a> Sweep<'a> {
                 aborted.map_err(StoreError::from)?;
             }
             // An upload that took hours may have got its row after the search.
-            None if finding.kind == Kind::NoPhoto && self.has_row(&location).await? => return Ok(()),
+            None if finding.kind == FindingKind::NoPhoto && self.has_row(&location).await? => return Ok(()),
             None => self.store.delete(&location).await?,
         }
         finding.deleted = true;
         tracing::info!(
             object.location = finding.location,
-            kind = finding.kind.title(),
-            "swept"
+            kind = finding.kind.into_str(),
+            "deleted a leftover"
         );
         Ok(())
     }
@@ -321,8 +304,8 @@ pub async fn bind(
     let evidence = sweep.find().await?.evidence;
     let bucket = &store.settings().input_bucket;
     if !arguments.restored {
-        let installation = Installation::read(pool).await?;
-        let earlier = binding::stored_watermark(&store, &installation).await?;
+        let identity = DatabaseIdentity::read(pool).await?;
+        let earlier = binding::stored_watermark(&store, &identity).await?;
         let watermark = sweep.check_rows(&evidence, earlier).await?;
         binding::write_marker(&store, pool, watermark).await?;
         writeln!(out, "The database and bucket {bucket} are bound to each other.")?;
@@ -347,8 +330,7 @@ async fn last_drawn_id(pool: &Pool) -> Result<i64, sqlx::Error> {
         .await
 }
 
-/// Draws ids until they exceed `highest`; returns the last one. Only the owner of the sequence could set it
-/// instead.
+/// Draws ids until they exceed `highest`; returns the last one. Only the owner of the sequence could set it instead.
 async fn draw_ids_above(pool: &Pool, highest: i64) -> anyhow::Result<i64> {
     let missing = highest.saturating_sub(last_drawn_id(pool).await?);
     if missing > MAX_IDS_TO_DRAW {

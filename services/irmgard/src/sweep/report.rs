@@ -5,9 +5,9 @@ use std::io::Write;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use terminal::escaped;
 
-use super::Finding;
+use super::SweepFinding;
 
-pub(super) fn print_json(findings: &[Finding], out: &mut impl Write) -> anyhow::Result<()> {
+pub(super) fn print_json(findings: &[SweepFinding], out: &mut impl Write) -> anyhow::Result<()> {
     for finding in findings {
         writeln!(out, "{}", escaped(&serde_json::to_string(finding)?))?;
     }
@@ -15,21 +15,21 @@ pub(super) fn print_json(findings: &[Finding], out: &mut impl Write) -> anyhow::
 }
 
 /// Logs each finding that was not deleted. Deletions are logged when they happen.
-pub(super) fn log(findings: &[Finding]) {
+pub(super) fn log(findings: &[SweepFinding]) {
     for finding in findings.iter().filter(|finding| !finding.deleted) {
         tracing::info!(
             object.location = finding.location,
-            kind = finding.kind.title(),
+            kind = finding.kind.into_str(),
             "found, and not deleted"
         );
     }
     let deleted = findings.iter().filter(|finding| finding.deleted).count();
-    tracing::info!(count = deleted, "the sweep has ended");
+    tracing::info!(count = deleted, "sweep finished");
 }
 
 /// `refusal` is the reason why `--delete` would delete nothing.
 pub(super) fn print_table(
-    findings: &[Finding],
+    findings: &[SweepFinding],
     delete: bool,
     refusal: Option<&anyhow::Error>,
     out: &mut impl Write,
@@ -59,7 +59,7 @@ pub(super) fn print_table(
     Ok(())
 }
 
-fn table(findings: &[Finding]) -> Table {
+fn table(findings: &[SweepFinding]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY);
     table.set_header(["found", "where", "since", "bytes", "deleted"]);

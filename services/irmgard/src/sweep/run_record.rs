@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::{FromRow, types::Json};
 
-use super::{Finding, Kind};
+use super::{FindingKind, SweepFinding};
 use crate::database::Pool;
 
 /// The latest scheduled run.
@@ -16,7 +16,7 @@ pub struct LatestRun {
     pub age_seconds: f64,
     /// Why the run deleted nothing, or not everything.
     pub error: Option<String>,
-    /// Number of remaining objects by [`Kind`].
+    /// Number of remaining objects by [`FindingKind`].
     pub left_over: Json<BTreeMap<String, i64>>,
 }
 
@@ -24,26 +24,29 @@ impl LatestRun {
     /// Number of remaining objects that `--delete` would delete.
     #[must_use]
     pub fn deletable(&self) -> i64 {
-        let kinds = [Kind::NoPhoto, Kind::OriginalOfAnonymized, Kind::UnfinishedUpload];
+        let kinds = [
+            FindingKind::NoPhoto,
+            FindingKind::OriginalOfAnonymized,
+            FindingKind::UnfinishedUpload,
+        ];
         kinds
             .iter()
-            .filter_map(|kind| self.left_over.get(kind.code()))
+            .filter_map(|kind| self.left_over.get(kind.into_str()))
             .sum()
     }
 }
 
-/// Records a run. `findings` is `None` if the run failed before it had any; then the counts of the previous
-/// run stay.
+/// Records a run. `findings` is `None` if the run failed before it had any; then the counts of the previous run stay.
 pub(super) async fn record(
     pool: &Pool,
     deletes: bool,
-    findings: Option<&[Finding]>,
+    findings: Option<&[SweepFinding]>,
     error: Option<&anyhow::Error>,
 ) -> Result<(), sqlx::Error> {
     let left_over = findings.map(|findings| {
         let mut left_over = BTreeMap::<&str, i64>::new();
         for finding in findings.iter().filter(|finding| !finding.deleted) {
-            *left_over.entry(finding.kind.code()).or_default() += 1;
+            *left_over.entry(finding.kind.into_str()).or_default() += 1;
         }
         Json(left_over)
     });

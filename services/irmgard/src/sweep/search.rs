@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use anyhow::Context;
 use aws_sdk_s3::error::SdkError;
-use chassis::store::{Store, StoreError};
 use chrono::{DateTime, Utc};
 use contract::{ObjectLocation, PhotoKey, key::PREFIX};
+use service_runtime::store::{Store, StoreError};
 
 use super::{
-    Finding, Kind,
+    FindingKind, SweepFinding,
     evidence::Evidence,
     listing::{ListedObject, ObjectPages, convert_time},
 };
@@ -38,7 +38,7 @@ impl PhotoRow {
 #[derive(Debug)]
 pub struct SearchResult {
     /// Objects and uploads that belong to no photo, or no longer to one.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<SweepFinding>,
     /// Whether the store can list unfinished uploads. If not, findings may be missing.
     pub(super) lists_uploads: bool,
     pub(super) evidence: Evidence,
@@ -46,7 +46,7 @@ pub struct SearchResult {
 
 /// A comparison of both buckets with the database.
 #[derive(Debug)]
-pub(super) struct Search<'a> {
+pub(super) struct SweepSearch<'a> {
     pub(super) store: &'a Store,
     pub(super) pool: &'a Pool,
     /// Only objects older than this are findings.
@@ -55,7 +55,7 @@ pub(super) struct Search<'a> {
     pub(super) lost_up_to: i64,
 }
 
-impl Search<'_> {
+impl SweepSearch<'_> {
     pub(super) async fn run(&self) -> anyhow::Result<SearchResult> {
         let settings = self.store.settings();
         let mut result = SearchResult {
@@ -82,7 +82,7 @@ impl Search<'_> {
             let rows = find_rows(self.pool, &page).await?;
             for object in page {
                 let kind = match PhotoKey::parse(object.location.key()) {
-                    None => Some(Kind::ForeignKey),
+                    None => Some(FindingKind::ForeignKey),
                     Some(key) => {
                         let id = key.id.get();
                         result.evidence.record_object(id, &object.location);
@@ -102,35 +102,35 @@ impl Search<'_> {
         id: i64,
         photo: Option<&PhotoRow>,
         evidence: &mut Evidence,
-    ) -> anyhow::Result<Option<Kind>> {
+    ) -> anyhow::Result<Option<FindingKind>> {
         let may_be_lost = id <= self.lost_up_to;
         let Some(photo) = photo else {
             if may_be_lost {
-                return Ok(Some(Kind::LostPhoto));
+                return Ok(Some(FindingKind::LostPhoto));
             }
             // An upload in progress has no row yet.
             if self.is_old(object) {
                 evidence.without_row.push(id);
             }
-            return Ok(Some(Kind::NoPhoto));
+            return Ok(Some(FindingKind::NoPhoto));
         };
         match &photo.original {
             // A person deleted the original, or it was found missing: the row is cleared first.
-            None => return Ok(Some(Kind::NoPhoto)),
+            None => return Ok(Some(FindingKind::NoPhoto)),
             Some(original) if *original != object.location => {
                 if may_be_lost {
-                    return Ok(Some(Kind::LostPhoto));
+                    return Ok(Some(FindingKind::LostPhoto));
                 }
                 evidence
                     .id_given_twice
                     .get_or_insert_with(|| object.location.clone());
-                return Ok(Some(Kind::NoPhoto));
+                return Ok(Some(FindingKind::NoPhoto));
             }
             Some(_) => {}
         }
         match &photo.output {
             Some(output) if photo.status == "anonymized" && self.is_listed(output).await? => {
-                Ok(Some(Kind::OriginalOfAnonymized))
+                Ok(Some(FindingKind::OriginalOfAnonymized))
             }
             _ => Ok(None),
         }
@@ -159,14 +159,13 @@ impl Search<'_> {
                 }
                 result
                     .findings
-                    .extend(self.to_finding(Some(Kind::UnknownOutput), &object));
+                    .extend(self.to_finding(Some(FindingKind::UnknownOutput), &object));
             }
         }
         Ok(())
     }
 
-    /// Whether an object exists. Uses a listing: the sweep needs no right to read a photo, nor to a HEAD of
-    /// one.
+    /// Whether an object exists. Uses a listing: the sweep needs no right to read a photo, nor to a HEAD of one.
     async fn is_listed(&self, location: &ObjectLocation) -> anyhow::Result<bool> {
         let mut pages = ObjectPages::new(self.store, location.bucket(), location.key());
         while let Some(page) = pages.next().await? {
@@ -178,7 +177,7 @@ impl Search<'_> {
     }
 
     /// The unfinished uploads; `None` if the store cannot list them.
-    async fn find_unfinished_uploads(&self, bucket: &str) -> anyhow::Result<Option<Vec<Finding>>> {
+    async fn find_unfinished_uploads(&self, bucket: &str) -> anyhow::Result<Option<Vec<SweepFinding>>> {
         let mut findings = Vec::new();
         let (mut key_marker, mut id_marker) = (None, None);
         loop {
@@ -204,8 +203,8 @@ impl Search<'_> {
                     continue;
                 };
                 if since < self.before && PhotoKey::parse(key).is_some() {
-                    findings.push(Finding {
-                        kind: Kind::UnfinishedUpload,
+                    findings.push(SweepFinding {
+                        kind: FindingKind::UnfinishedUpload,
                         location: ObjectLocation::new(bucket, key)?.to_string(),
                         since,
                         size_bytes: None,
@@ -226,9 +225,9 @@ impl Search<'_> {
         object.since < self.before
     }
 
-    fn to_finding(&self, kind: Option<Kind>, object: &ListedObject) -> Option<Finding> {
+    fn to_finding(&self, kind: Option<FindingKind>, object: &ListedObject) -> Option<SweepFinding> {
         let kind = kind.filter(|_| self.is_old(object))?;
-        Some(Finding {
+        Some(SweepFinding {
             kind,
             location: object.location.to_string(),
             since: object.since,

@@ -1,4 +1,4 @@
-//! Warns if the sweep needs a person.
+//! Warns if the sweep failed, is overdue or left objects.
 
 use std::time::Duration;
 
@@ -29,12 +29,17 @@ impl SweepWarning {
         if !self.reminder.is_due(problem.is_some()) {
             return;
         }
+        let what = match problem {
+            Some("sweep-failed") => "failed",
+            Some("sweep-overdue") => "is overdue",
+            _ => "left objects that --delete would delete",
+        };
         tracing::warn!(
             reason = problem,
             count = run.deletable(),
             sweep.age_seconds = run.age_seconds,
             error = run.error,
-            "the sweep of the buckets needs a person"
+            "irmgard sweep {what}; see docs/runbooks/sweep.md"
         );
     }
 

@@ -36,8 +36,8 @@ impl Watermark {
         let rows = rows_up_to(pool, self.highest_id).await?;
         Ok((rows < self.rows).then(|| {
             format!(
-                "the database knows {rows} photos up to id {}, and once knew {}",
-                self.highest_id, self.rows
+                "rows are missing: {rows} of {} photos up to id {} remain",
+                self.rows, self.highest_id
             )
         }))
     }

@@ -11,8 +11,7 @@ const UNIT: usize = 1024;
 
 /// A number of bytes that all uploads share.
 ///
-/// An upload acquires all its memory at once. Two uploads that each hold a part of what they need could
-/// deadlock.
+/// An upload acquires all its memory at once. Two uploads that each hold a part of what they need could deadlock.
 #[derive(Clone, Debug)]
 pub struct MemoryBudget {
     units: Arc<Semaphore>,

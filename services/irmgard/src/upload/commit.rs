@@ -8,10 +8,10 @@ use super::{error::UploadError, original::OriginalGuard, original_store::Origina
 use crate::{
     database::{RequestConnection, leaves_connection_unusable, outcome_is_unknown},
     failpoint,
+    outbox::{forget_original, requeue_failed},
     photo::{
         self, AsRecordsError, IdempotencyKey, NewPhoto, Photo, Records, RecordsError, Status,
-        find_idempotency_key, forget_original, insert_photo, lock_duplicate, requeue_failed,
-        store_idempotency_key,
+        find_idempotency_key, insert_photo, lock_duplicate, store_idempotency_key,
     },
 };
 

@@ -1,5 +1,5 @@
-use chassis::pace::TooSlow;
 use contract::media::MAX_SIDE;
+use service_runtime::min_rate::TooSlow;
 
 use super::form::FormError;
 use crate::{photo::RecordsError, store::StoreError};

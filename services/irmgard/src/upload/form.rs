@@ -98,7 +98,7 @@ enum FormPosition {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
+pub struct FormField {
     pub name: String,
     /// The file name as the client sent it.
     pub file_name: Option<String>,
@@ -118,7 +118,7 @@ impl Form {
 
     /// Moves to the next field and skips the rest of the current one. `None` after the last field, when the
     /// whole body is read.
-    pub async fn next_field(&mut self) -> Result<Option<Field>, UploadError> {
+    pub async fn next_field(&mut self) -> Result<Option<FormField>, UploadError> {
         let mut preamble_bytes = 0;
         while matches!(self.position, FormPosition::BeforeFirst | FormPosition::InField) {
             let in_preamble = self.position == FormPosition::BeforeFirst;
@@ -225,7 +225,7 @@ impl Form {
     }
 
     /// Reads a part's headers. They begin with the line break of the delimiter's line.
-    async fn read_headers(&mut self) -> Result<Field, UploadError> {
+    async fn read_headers(&mut self) -> Result<FormField, UploadError> {
         let end = loop {
             if let Some(end) = memchr::memmem::find(&self.buffer, b"\r\n\r\n") {
                 break end;
@@ -250,7 +250,7 @@ impl Form {
             .find(|header| header.name.eq_ignore_ascii_case("content-disposition"))
             .map(|header| String::from_utf8_lossy(header.value))
             .ok_or(FormError::Name)?;
-        Ok(Field {
+        Ok(FormField {
             name: parameter(&disposition, "name")
                 .ok_or(FormError::Name)?
                 .into_owned(),

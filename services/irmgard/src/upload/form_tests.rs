@@ -17,7 +17,7 @@ fn form(chunks: Vec<Vec<u8>>, boundary: &str) -> Form {
 }
 
 /// All fields with their bytes.
-async fn read_all(mut form: Form) -> Result<Vec<(Field, Vec<u8>)>, UploadError> {
+async fn read_all(mut form: Form) -> Result<Vec<(FormField, Vec<u8>)>, UploadError> {
     let mut fields = Vec::new();
     while let Some(field) = form.next_field().await? {
         let mut bytes = Vec::new();
@@ -30,7 +30,7 @@ async fn read_all(mut form: Form) -> Result<Vec<(Field, Vec<u8>)>, UploadError> 
     Ok(fields)
 }
 
-fn parse(form: Form) -> Result<Vec<(Field, Vec<u8>)>, UploadError> {
+fn parse(form: Form) -> Result<Vec<(FormField, Vec<u8>)>, UploadError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
@@ -38,11 +38,11 @@ fn parse(form: Form) -> Result<Vec<(Field, Vec<u8>)>, UploadError> {
         .block_on(read_all(form))
 }
 
-fn parse_text(body: &str) -> Result<Vec<(Field, Vec<u8>)>, UploadError> {
+fn parse_text(body: &str) -> Result<Vec<(FormField, Vec<u8>)>, UploadError> {
     parse(form(vec![body.as_bytes().to_vec()], "b"))
 }
 
-fn form_error(result: Result<Vec<(Field, Vec<u8>)>, UploadError>) -> FormError {
+fn form_error(result: Result<Vec<(FormField, Vec<u8>)>, UploadError>) -> FormError {
     match result {
         Err(UploadError::Form(error)) => error,
         other => panic!("not a form error: {other:?}"),

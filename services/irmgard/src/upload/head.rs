@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
-use contract::media::{self, Header, HeaderError, MAX_SIDE, MediaType};
+use contract::media::{self, HeaderError, ImageHeader, MAX_SIDE, MediaType};
 
 use super::{
     budget::{MemoryBudget, MemoryPermit},
@@ -32,7 +32,7 @@ pub struct PhotoHead {
     /// Whether these bytes are the whole photo.
     pub is_whole: bool,
     /// Format and size in pixels.
-    pub header: Header,
+    pub header: ImageHeader,
     /// When the photo was taken, according to its EXIF data.
     pub taken_at: Option<DateTime<Utc>>,
     /// The memory permit of a long head.

@@ -114,9 +114,8 @@ impl IncomingPhoto {
     }
 }
 
-/// Parses `taken_at`: an RFC 3339 time whose year in UTC is in [`YEARS`]. Other years cannot be written as
-/// RFC 3339 in a response. Leap seconds are refused: PostgreSQL has none, so `:60` would come back as another
-/// time.
+/// Parses `taken_at`: an RFC 3339 time whose year in UTC is in [`YEARS`]. Other years cannot be written as RFC 3339 in
+/// a response. Leap seconds are refused: PostgreSQL has none, so `:60` would come back as another time.
 pub fn parse_taken_at(text: &str) -> Result<DateTime<Utc>, UploadError> {
     let time = DateTime::parse_from_rfc3339(text.trim())
         .map_err(|_| {
@@ -145,8 +144,7 @@ pub fn parse_taken_at_in_query(text: &str) -> Result<DateTime<Utc>, UploadError>
     }
 }
 
-/// The last component of a path, without characters that a terminal would interpret; `None` if nothing is
-/// left.
+/// The last component of a path, without characters that a terminal would interpret; `None` if nothing is left.
 pub fn sanitize_file_name(name: &str) -> Option<String> {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let mut plain: String = last.chars().filter(|c| !is_acted_on(*c)).collect();

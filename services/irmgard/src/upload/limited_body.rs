@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
-use chassis::pace::Pace;
 use http_body_util::BodyExt;
+use service_runtime::min_rate::RateMeter;
 use tokio::time::{Instant, timeout};
 
 use super::{error::UploadError, settings::UploadSettings};
@@ -16,7 +16,7 @@ pub struct LimitedBody {
     max_photo_bytes: u64,
     received: u64,
     idle_timeout: Duration,
-    pace: Pace,
+    meter: RateMeter,
 }
 
 /// The unread rest of a body.
@@ -24,7 +24,7 @@ pub struct LimitedBody {
 pub struct RemainingBody {
     pub body: Body,
     /// Rate of the client so far.
-    pub pace: Pace,
+    pub meter: RateMeter,
 }
 
 impl LimitedBody {
@@ -36,7 +36,7 @@ impl LimitedBody {
             max_photo_bytes: settings.max_bytes,
             received: 0,
             idle_timeout: settings.idle_timeout,
-            pace: Pace::new(settings.min_rate()),
+            meter: RateMeter::new(settings.min_rate()),
         }
     }
 
@@ -48,8 +48,7 @@ impl LimitedBody {
     /// The next bytes, never empty; `None` at the end.
     ///
     /// # Errors
-    /// [`UploadError::TooLarge`], [`UploadError::Incomplete`],
-    /// [`UploadError::Idle`], [`UploadError::TooSlow`].
+    /// [`UploadError::TooLarge`], [`UploadError::Incomplete`], [`UploadError::Idle`], [`UploadError::TooSlow`].
     pub async fn next(&mut self) -> Result<Option<Bytes>, UploadError> {
         loop {
             let started = Instant::now();
@@ -67,7 +66,7 @@ impl LimitedBody {
             if data.is_empty() {
                 continue;
             }
-            self.pace.moved(data.len(), started.elapsed())?;
+            self.meter.record(data.len(), started.elapsed())?;
             self.received += data.len() as u64;
             if self.received > self.limit {
                 return Err(UploadError::TooLarge {
@@ -83,7 +82,7 @@ impl LimitedBody {
     pub fn into_remaining(self) -> RemainingBody {
         RemainingBody {
             body: self.body,
-            pace: self.pace,
+            meter: self.meter,
         }
     }
 }

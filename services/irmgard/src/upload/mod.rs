@@ -12,7 +12,6 @@ mod commit;
 mod error;
 mod form;
 mod head;
-mod id_allocator;
 mod incoming;
 mod limited_body;
 mod multipart;
@@ -29,7 +28,6 @@ pub use self::{
     commit::{Acceptance, AcceptedPhoto},
     error::UploadError,
     form::{FormError, MAX_FORM_PARTS, boundary},
-    id_allocator::IdAllocator,
     incoming::parse_taken_at_in_query,
     original_store::OriginalStore,
     receive::{Upload, UploadReceiver},

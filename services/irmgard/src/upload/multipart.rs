@@ -1,5 +1,4 @@
-//! Multipart uploads to S3, for photos of unknown length that exceed one part. One part is in memory at a
-//! time.
+//! Multipart uploads to S3, for photos of unknown length that exceed one part. One part is in memory at a time.
 
 use std::sync::Arc;
 
@@ -18,8 +17,7 @@ use crate::store::StoreError;
 /// Time limit for completing an upload, in time limits of the store: it may have to concatenate the parts.
 const COMPLETION_TIMEOUTS: u32 = 4;
 
-/// A multipart upload. It is aborted in the background if it is dropped before [`MultipartUpload::complete`]
-/// succeeds.
+/// A multipart upload. It is aborted in the background if it is dropped before [`MultipartUpload::complete`] succeeds.
 pub struct MultipartUpload {
     originals: OriginalStore,
     location: ObjectLocation,

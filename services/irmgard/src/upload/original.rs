@@ -16,8 +16,7 @@ const CONNECTION_BUFFER_BYTES: usize = 512 * 1024;
 /// A body up to this size is sent to the store in one piece, which costs both less than streaming it.
 const MAX_SINGLE_PUT_BYTES: u64 = 256 * 1024;
 
-/// Guards an original that is being stored: removes it when dropped, unless [`OriginalGuard::keep`] was
-/// called.
+/// Guards an original that is being stored: removes it when dropped, unless [`OriginalGuard::keep`] was called.
 pub struct OriginalGuard {
     originals: OriginalStore,
     location: Option<ObjectLocation>,
@@ -25,8 +24,7 @@ pub struct OriginalGuard {
 }
 
 impl OriginalGuard {
-    /// Call this before the first byte is sent: until [`OriginalGuard::record_outcome`], the outcome is
-    /// unknown.
+    /// Call this before the first byte is sent: until [`OriginalGuard::record_outcome`], the outcome is unknown.
     pub const fn new(originals: OriginalStore, location: ObjectLocation) -> Self {
         Self {
             originals,

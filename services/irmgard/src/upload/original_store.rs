@@ -22,8 +22,7 @@ use crate::{
     store::{ObjectStore, StoreError, classify},
 };
 
-/// Delays before each attempt to remove an object without a row. After the last one, `irmgard sweep` removes
-/// it.
+/// Delays before each attempt to remove an object without a row. After the last one, `irmgard sweep` removes it.
 const CLEANUP_DELAYS: [Duration; 4] = [
     Duration::ZERO,
     Duration::from_secs(1),
@@ -31,8 +30,7 @@ const CLEANUP_DELAYS: [Duration; 4] = [
     Duration::from_secs(15),
 ];
 
-/// The store may still carry out a request that it did not answer. Its object is removed again after this
-/// time.
+/// The store may still carry out a request that it did not answer. Its object is removed again after this time.
 const LATE_WRITE_DELAY: Duration = Duration::from_secs(10);
 
 /// How often a delay checks whether the process is shutting down.
@@ -148,8 +146,7 @@ impl OriginalStore {
         Ok(answer?)
     }
 
-    /// Whether an object exists. Uses a listing: the serving process may not read an original, not even by
-    /// HEAD.
+    /// Whether an object exists. Uses a listing: the serving process may not read an original, not even by HEAD.
     pub async fn is_listed(&self, location: &ObjectLocation) -> Result<bool, StoreError> {
         let request = self.store.client().list_objects_v2();
         let request = request.bucket(location.bucket()).prefix(location.key());
@@ -173,8 +170,7 @@ impl OriginalStore {
         self.background.spawn(async move { this.remove(&location).await });
     }
 
-    /// Removes an object after a request with an unknown outcome, in the background: now, and again after 10
-    /// s.
+    /// Removes an object after a request with an unknown outcome, in the background: now, and again after 10 s.
     pub fn remove_later_twice(&self, location: ObjectLocation) {
         let this = self.clone();
         self.background.spawn(async move {
@@ -213,8 +209,7 @@ impl OriginalStore {
         });
     }
 
-    /// Sends a request until it succeeds, is refused, or has used up its attempts. `irmgard sweep` cleans up
-    /// the rest.
+    /// Sends a request until it succeeds, is refused, or has used up its attempts. `irmgard sweep` cleans up the rest.
     async fn retry_cleanup<T, E, F>(&self, location: &ObjectLocation, request: impl Fn() -> F)
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,

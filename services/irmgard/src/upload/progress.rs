@@ -16,8 +16,7 @@ use crate::liveness::Liveness;
 /// How often to check the progress, per time limit of the store.
 const CHECKS_PER_TIMEOUT: u32 = 8;
 
-/// The state of a transfer. [`TransferBody`](super::transfer::TransferBody) writes it; the waiting request
-/// reads it.
+/// The state of a transfer. [`TransferBody`](super::transfer::TransferBody) writes it; the waiting request reads it.
 #[derive(Debug)]
 pub struct TransferProgress {
     started: Instant,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chassis::pace::LeastRate;
+use service_runtime::min_rate::MinRate;
 
 /// Minimum size of a part except the last (Amazon S3 multipart upload limits), bytes.
 pub const MIN_PART_BYTES: usize = 5 * 1024 * 1024;
@@ -21,8 +21,7 @@ pub struct UploadSettings {
     pub memory_wait: Duration,
     /// How long a camera may send nothing.
     pub idle_timeout: Duration,
-    /// Minimum rate of a camera while the server waits for it, measured over each `idle_timeout`; 0: no
-    /// minimum.
+    /// Minimum rate of a camera while the server waits for it, measured over each `idle_timeout`; 0: no minimum.
     pub min_bytes_per_second: u64,
     /// How long the object store may accept no bytes, or leave a request unanswered.
     pub store_timeout: Duration,
@@ -46,8 +45,8 @@ impl Default for UploadSettings {
 
 impl UploadSettings {
     /// Minimum rate of a camera.
-    pub const fn min_rate(&self) -> LeastRate {
-        LeastRate {
+    pub const fn min_rate(&self) -> MinRate {
+        MinRate {
             bytes_per_second: self.min_bytes_per_second,
             window: self.idle_timeout,
         }

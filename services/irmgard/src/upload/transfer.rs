@@ -20,7 +20,7 @@ use super::{
 };
 use crate::liveness::Liveness;
 
-/// If the store accepts bytes after a wait of at least this time, it is liveness. A shorter wait may be our own.
+/// If the store accepts bytes after a wait of at least this time, the store counts as alive. A shorter wait may be our own.
 const MIN_BACKPRESSURE: Duration = Duration::from_millis(20);
 
 /// Passes bytes to the object store and hashes those that the camera sends.
@@ -143,7 +143,7 @@ impl http_body::Body for TransferBody {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(bytes) if !bytes.is_empty() => {
                         if let (WaitingFor::Camera, since) = this.progress.waiting_for()
-                            && let Err(slow) = remaining_body.pace.moved(bytes.len(), since.elapsed())
+                            && let Err(slow) = remaining_body.meter.record(bytes.len(), since.elapsed())
                         {
                             return this.fail(slow.into());
                         }

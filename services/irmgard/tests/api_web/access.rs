@@ -120,7 +120,7 @@ async fn a_token_of_one_project_sees_no_other() {
     assert_eq!(list.as_array().unwrap().len(), 1);
     assert_eq!(get(&web, "office", "/").await.json().as_array().unwrap().len(), 2);
 
-    // Photos that arrive at the given address go to the token's project.
+    // Photos that arrive at the legacy address go to the token's project.
     let form = reqwest::multipart::Part::bytes(jpeg(64, 48, 900, 4));
     let form = reqwest::multipart::Form::new().part("image", form);
     let request = web

@@ -4,14 +4,10 @@ use std::{
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, OnceLock},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use aws_sdk_s3::primitives::ByteStream;
-use chassis::{
-    http::{self, Limits},
-    store::Store,
-};
 use irmgard::{
     api::{self, ApiDependencies, Tokens},
     database::{Database, migrate},
@@ -20,7 +16,12 @@ use irmgard::{
 use local::Scratch;
 use prometheus_client::registry::Registry;
 use serde_json::Value;
+use service_runtime::{
+    http::{self, ServerLimits},
+    store::Store,
+};
 use sqlx::{PgPool, Row};
+pub use test_support::eventually;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -51,7 +52,7 @@ pub struct WebFixture {
 pub struct Overrides<'a> {
     pub settings: &'a mut ServeSettings,
     pub tokens: &'a mut Tokens,
-    pub limits: &'a mut Limits,
+    pub limits: &'a mut ServerLimits,
 }
 
 impl WebFixture {
@@ -86,7 +87,7 @@ impl WebFixture {
         test_store.answer_timeout = TIMEOUT;
         let store = Store::new(test_store).unwrap();
         // The service uses its own account, which has fewer rights than the test's.
-        let mut environment = scratch.environment_of("irmgard");
+        let mut environment = scratch.environment_for("irmgard");
         for (name, value) in more {
             environment.insert((*name).to_owned(), (*value).to_owned());
         }
@@ -261,15 +262,6 @@ impl WebFixture {
     }
 }
 
-/// Waits until the condition holds.
-pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let began = Instant::now();
-    while !holds().await {
-        assert!(began.elapsed() < TIMEOUT, "not within {TIMEOUT:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 /// A response with its whole body.
 #[derive(Debug)]
 pub struct Answer {
@@ -378,10 +370,10 @@ pub fn raw_upload_head(path: &str, headers: &str) -> Vec<u8> {
 }
 
 /// The log lines of all tests so far.
-pub fn log() -> &'static Log {
-    static LOG: OnceLock<Log> = OnceLock::new();
+pub fn log() -> &'static CapturedLog {
+    static LOG: OnceLock<CapturedLog> = OnceLock::new();
     LOG.get_or_init(|| {
-        let log = Log::default();
+        let log = CapturedLog::default();
         let service = telemetry::Service::new("irmgard", "test");
         let no_settings = |_: &str| None;
         let (subscriber, guard) =
@@ -393,9 +385,9 @@ pub fn log() -> &'static Log {
 }
 
 #[derive(Clone, Default)]
-pub struct Log(Arc<Mutex<Vec<u8>>>);
+pub struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-impl Log {
+impl CapturedLog {
     /// Lines that contain this text.
     pub fn lines(&self, text: &str) -> Vec<Value> {
         let bytes = self.0.lock().unwrap();
@@ -405,7 +397,7 @@ impl Log {
     }
 }
 
-impl io::Write for Log {
+impl io::Write for CapturedLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())

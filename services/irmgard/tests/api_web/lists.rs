@@ -1,6 +1,6 @@
 //! Pagination of photos and projects.
 
-use super::fixture::WebFixture;
+use super::fixture::{WebFixture, log};
 
 async fn filled() -> WebFixture {
     let web = WebFixture::start().await;
@@ -85,6 +85,11 @@ async fn an_unreadable_detection_hides_nothing_else() {
     assert_eq!(detections[0]["class"], "person");
     assert!(web.get("/photos/7").await.json().get("detections").is_none());
     assert_eq!(all(&web, "/projects/site-1/photos?limit=500").await.len(), 34);
+    let lines = log().lines("cannot be read and are left out");
+    assert!(
+        !lines.is_empty() && lines.iter().all(|line| line["photo"]["id"] == 4),
+        "{lines:?}"
+    );
 }
 
 #[tokio::test]

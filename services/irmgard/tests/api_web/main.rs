@@ -9,12 +9,11 @@
 
 mod access;
 mod fixture;
-mod given;
 mod hostile;
 mod image;
+mod legacy;
 mod limits;
 mod lists;
-mod openapi;
 mod outage;
 mod refusals;
 mod rights;

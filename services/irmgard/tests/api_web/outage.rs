@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use local::proxy::{Behaviour, Proxy};
+use test_support::{Behaviour, FaultProxy};
 
 use super::{
     fixture::{Answer, Overrides, WebFixture, eventually, raw_upload_head},
@@ -14,38 +14,31 @@ use super::{
 
 const PHOTOS: &str = "/projects/site-1/photos";
 
-struct Outage {
+struct OutageFixture {
     web: WebFixture,
-    postgres: Proxy,
-    store: Proxy,
+    postgres: FaultProxy,
+    store: FaultProxy,
 }
 
-async fn outage() -> Outage {
+async fn outage() -> OutageFixture {
     outage_with(|_| {}).await
 }
 
-async fn outage_with(set_overrides: impl FnOnce(&mut Overrides<'_>)) -> Outage {
+async fn outage_with(set_overrides: impl FnOnce(&mut Overrides<'_>)) -> OutageFixture {
     let scratch_free = local::PostgresAccess::from_environment()
         .unwrap()
         .expect("a stack: run `make test`");
-    let postgres = Proxy::start(format!("{}:{}", scratch_free.host, scratch_free.port))
-        .await
-        .unwrap();
+    let postgres = FaultProxy::start(&format!("{}:{}", scratch_free.host, scratch_free.port)).unwrap();
     let store = local::ObjectStoreAccess::from_environment().unwrap().unwrap();
-    let authority = store
-        .endpoint
-        .strip_prefix("http://")
-        .expect("a store without TLS")
-        .trim_end_matches('/');
-    let store = Proxy::start(authority.to_owned()).await.unwrap();
+    let store = FaultProxy::start(&store.endpoint).unwrap();
     let web = WebFixture::start_with_defaults(|mut overrides| {
         overrides.settings.database.host = postgres.address().ip().to_string();
         overrides.settings.database.port = postgres.address().port();
-        overrides.settings.store.endpoint = format!("http://{}", store.address());
+        overrides.settings.store.endpoint = store.url();
         set_overrides(&mut overrides);
     })
     .await;
-    Outage { web, postgres, store }
+    OutageFixture { web, postgres, store }
 }
 
 /// Sends a photo and expects 503 with `Retry-After`; returns the duration.
@@ -66,7 +59,7 @@ async fn wait_until_uploads_work(web: &WebFixture) {
     .await;
 }
 
-async fn expect_503_in_time(code: &str, behaviour: Behaviour, which: fn(&Outage) -> &Proxy) {
+async fn expect_503_in_time(code: &str, behaviour: Behaviour, which: fn(&OutageFixture) -> &FaultProxy) {
     let outage = outage().await;
     let web = &outage.web;
     // Idle connections are in the pools.
@@ -295,8 +288,7 @@ async fn requests_that_wait_for_their_camera_are_refused_at_once_while_the_break
 /// idle machine it takes less than half of this; the kernel would need 15 minutes.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(20);
 
-/// Waits until several uploads at once are accepted. One of them may be the one that detects dead
-/// connections.
+/// Waits until several uploads at once are accepted. One of them may be the one that detects dead connections.
 async fn expect_uploads_accepted_soon(web: &WebFixture, when: &str) {
     let taken = async {
         loop {
@@ -313,7 +305,7 @@ async fn expect_uploads_accepted_soon(web: &WebFixture, when: &str) {
     assert_eq!(web.get("/projects").await.status, 200, "{when}");
 }
 
-async fn silent_connections_block_nothing(code: &str, which: fn(&Outage) -> &Proxy) {
+async fn silent_connections_block_nothing(code: &str, which: fn(&OutageFixture) -> &FaultProxy) {
     let outage = outage().await;
     let (web, proxy) = (&outage.web, which(&outage));
     for round in 0..2 {

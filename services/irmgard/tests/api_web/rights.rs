@@ -1,8 +1,8 @@
 //! Rights of the web service's account at the object store.
 
 use aws_sdk_s3::primitives::ByteStream;
-use chassis::store::{Store, StoreError};
 use contract::ObjectLocation;
+use service_runtime::store::{Store, StoreError};
 
 use super::{fixture::WebFixture, test_images::jpeg};
 

@@ -126,8 +126,7 @@ async fn idle_connections_of_others_do_not_keep_a_client_waiting() {
     honest.write_all(ask).await.unwrap();
     assert_eq!(read_answer(&mut honest).await.unwrap().status, 200);
 
-    // The flood has silent connections, half header blocks and used connections, from one address and from
-    // many.
+    // The flood has silent connections, half header blocks and used connections, from one address and from many.
     let mut flood = Vec::new();
     for number in 0..200_u8 {
         let address = if number % 2 == 0 {
@@ -247,4 +246,23 @@ async fn an_unread_image_does_not_hold_its_connection() {
     let _ = reader.read_to_end(&mut read).await;
     assert!(read.starts_with(b"HTTP/1.1 200"), "{} bytes", read.len());
     assert!(read.len() < image.len(), "the whole image was sent");
+}
+
+#[tokio::test]
+async fn the_openapi_document_is_served() {
+    let web = WebFixture::start().await;
+    let answer = web.get("/openapi.json").await;
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let paths = answer.json()["paths"].clone();
+    for (path, methods) in [
+        ("/", ["get", "post"].as_slice()),
+        ("/projects", &["get"]),
+        ("/projects/{project}/photos", &["get", "post"]),
+        ("/photos/{id}", &["get"]),
+        ("/photos/{id}/image", &["get"]),
+    ] {
+        for method in methods {
+            assert!(paths[path][method].is_object(), "{method} {path}");
+        }
+    }
 }

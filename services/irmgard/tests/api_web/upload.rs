@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use contract::{ObjectLocation, Outcome};
+use contract::{ObjectLocation, PhotoResult, Verdict};
 use irmgard::{
     database::Database,
-    results::{Verdict, VerdictEffect, apply_verdicts},
+    results::{VerdictEffect, apply_verdicts},
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -295,19 +295,17 @@ async fn a_photo_that_has_lost_its_original_can_still_be_anonymised() {
     assert_ne!(second.id(), first.id());
 
     let output = &web.settings.store.output_bucket;
-    let verdict = Verdict {
-        id: first.id().try_into().unwrap(),
-        outcome: Outcome::Anonymized {
-            output: ObjectLocation::new(output, key).unwrap(),
-            size_bytes: 1234,
-            width: 640,
-            height: 480,
-            detections: None,
-            seconds: None,
-        },
+    let verdict = Verdict::Anonymized {
+        output: ObjectLocation::new(output, key).unwrap(),
+        size_bytes: 1234,
+        width: 640,
+        height: 480,
+        detections: None,
+        seconds: None,
     };
+    let result = PhotoResult::new(first.id().try_into().unwrap(), verdict);
     let database = Database::connect_lazily(&web.settings.database);
-    let answers = apply_verdicts(database.background(), output, &[verdict])
+    let answers = apply_verdicts(database.background(), output, &[result])
         .await
         .unwrap();
     assert_eq!(answers[0].effect, VerdictEffect::Changed);

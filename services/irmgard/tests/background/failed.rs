@@ -1,12 +1,12 @@
 use std::{os::unix::fs::PermissionsExt, path::Path, process::Stdio, time::Duration};
 
-use chassis::store::Store;
 use contract::{FailureReason, PhotoId};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use serde_json::Value;
+use service_runtime::store::Store;
 use sha2::{Digest, Sha256};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -155,7 +155,7 @@ async fn an_export_is_readable_for_its_owner_only_and_is_recorded() {
         "only failed photos can be exported"
     );
     assert!(
-        stderr(&output).contains("is not failed but queued"),
+        stderr(&output).contains("has status queued, not failed"),
         "{}",
         stderr(&output)
     );
@@ -173,7 +173,7 @@ async fn an_export_does_not_hold_the_photo_in_memory() {
         .args(["failed", "export", &id.to_string()])
         .arg(folder.path())
         .env_clear()
-        .envs(fixture.scratch.environment_of("desk"))
+        .envs(fixture.scratch.environment_for("operator-shell"))
         .stdout(Stdio::null())
         .kill_on_drop(true)
         .spawn()
@@ -226,7 +226,7 @@ async fn an_export_that_is_stopped_or_cut_off_leaves_nothing() {
     let id = failed_with_original(&fixture, vec![7; 8 << 20]).await;
     let folder = tempfile::tempdir().unwrap();
     let (endpoint, stalled) = serve_half_an_object(8 << 20).await;
-    let mut environment = fixture.scratch.environment_of("desk");
+    let mut environment = fixture.scratch.environment_for("operator-shell");
     environment.insert("OBJECT_STORE_ENDPOINT".to_owned(), endpoint);
     environment.insert("OBJECT_STORE_ANSWER_TIMEOUT".to_owned(), "10m".to_owned());
     let export = Command::new(env!("CARGO_BIN_EXE_irmgard"))
@@ -300,7 +300,7 @@ async fn failed_photos_are_queued_again() {
         .await;
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        stderr(&output).contains(&format!("photo {waiting} is not failed but queued")),
+        stderr(&output).contains(&format!("photo {waiting} has status queued, not failed")),
         "{}",
         stderr(&output)
     );

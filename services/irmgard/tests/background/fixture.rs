@@ -6,21 +6,22 @@ use std::{
     time::Duration,
 };
 
-use chassis::{
-    broker::{Consumer, Delivery, Message, Publisher},
-    store::Store,
-};
-use contract::{FailureReason, ObjectLocation, Outcome, PhotoId, PhotoKey, PhotoResult, media::MediaType};
+use contract::{FailureReason, ObjectLocation, PhotoId, PhotoKey, PhotoResult, Verdict, media::MediaType};
 use irmgard::{
     database::{self, Database, Pool},
     metrics::Metrics,
     outbox::Relay,
     reconcile::Reconciler,
-    results::{ResultsConsumer, Verdict, VerdictEffect, VerdictSource, apply_verdicts},
+    results::{ResultsConsumer, VerdictEffect, VerdictSource, apply_verdicts},
     settings::ServeSettings,
 };
 use local::Scratch;
-use tokio::{sync::Notify, task::JoinHandle, time::Instant};
+use service_runtime::{
+    broker::{Consumer, Delivery, Message, Publisher},
+    store::Store,
+};
+pub use test_support::eventually;
+use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 /// How long a condition may take to become true on a busy machine.
@@ -199,31 +200,33 @@ impl Fixture {
     /// Inserts a failed photo.
     pub async fn insert_failed(&self, reason: FailureReason) -> PhotoId {
         let id = self.insert_queued("0s").await;
-        let outcome = Outcome::Failed {
+        let verdict = Verdict::Failed {
             reason,
             detail: "for the test".to_owned(),
         };
-        let verdict = Verdict { id, outcome };
-        self.apply(&[verdict]).await;
+        self.apply(&[PhotoResult::new(id, verdict)]).await;
         id
     }
 
-    pub async fn apply(&self, verdicts: &[Verdict]) -> Vec<VerdictEffect> {
-        let results = apply_verdicts(self.pool(), &self.settings.store.output_bucket, verdicts).await;
-        let results = results.unwrap().into_iter();
-        results.map(|applied| applied.effect).collect()
+    pub async fn apply(&self, results: &[PhotoResult]) -> Vec<VerdictEffect> {
+        let applied = apply_verdicts(self.pool(), &self.settings.store.output_bucket, results).await;
+        applied
+            .unwrap()
+            .into_iter()
+            .map(|applied| applied.effect)
+            .collect()
     }
 
     pub fn anonymized(&self, id: PhotoId) -> PhotoResult {
         PhotoResult::new(
             id,
-            Outcome::Anonymized {
+            Verdict::Anonymized {
                 output: self.output(id.get()),
                 size_bytes: 1234,
                 width: 480,
                 height: 640,
                 detections: Some(vec![contract::Detection {
-                    class: contract::Class::Person,
+                    class: "person".to_owned(),
                     score: 0.75,
                     x: 1,
                     y: 2,
@@ -314,7 +317,7 @@ impl Fixture {
 
     /// Runs the real program to its end, with the account of the operator shell.
     pub async fn run_irmgard(&self, arguments: &[&str]) -> Output {
-        run(arguments, &self.scratch.environment_of("desk")).await
+        run(arguments, &self.scratch.environment_for("operator-shell")).await
     }
 }
 
@@ -341,15 +344,6 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// Waits until a condition holds.
-pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + TIMEOUT;
-    while !condition().await {
-        assert!(Instant::now() < deadline, "not within the time limit: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 fn parse(duration: &str) -> Duration {
-    chassis::settings::units::parse_duration(duration).unwrap()
+    service_runtime::settings::units::parse_duration(duration).unwrap()
 }

@@ -1,5 +1,4 @@
-//! irmgard's background work and commands, against real servers: `cargo run -p local -- exec -- cargo test -p
-//! irmgard`.
+//! irmgard's background work and commands, against real servers: `cargo run -p local -- exec -- cargo test -p irmgard`.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -12,7 +11,9 @@ mod failed;
 mod fixture;
 mod reconcile;
 mod relay;
+mod requeue;
 mod results;
+mod schema;
 mod serve;
 mod settings;
 mod sweep;

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
-use chassis::broker::Message;
-use irmgard::results::Verdict;
+use service_runtime::broker::Message;
 
 use crate::fixture::Fixture;
 
@@ -59,8 +58,7 @@ async fn an_overtaken_photo_is_queued_again_however_long_the_queue() {
     let lost = fixture.insert_queued("3h").await;
     let waiting = fixture.insert_queued("70m").await;
     let later = fixture.insert_queued("60m").await;
-    let outcome = fixture.anonymized(later).outcome;
-    fixture.apply(&[Verdict { id: later, outcome }]).await;
+    fixture.apply(&[fixture.anonymized(later)]).await;
     fixture
         .publish(&fixture.settings.broker.queues.jobs, Message::new("another job"))
         .await;
@@ -88,8 +86,7 @@ async fn a_large_photo_may_be_overtaken_for_longer() {
         .await
         .unwrap();
     let later = fixture.insert_queued("1m").await;
-    let outcome = fixture.anonymized(later).outcome;
-    fixture.apply(&[Verdict { id: later, outcome }]).await;
+    fixture.apply(&[fixture.anonymized(later)]).await;
     let pass = fixture.reconciler().await.pass().await.unwrap().unwrap();
     assert_eq!(pass.requeued, [lost.get()]);
     assert_eq!(fixture.status(recent).await, "queued");

@@ -1,8 +1,8 @@
 use std::{collections::HashMap, time::Duration};
 
-use chassis::broker::Consumer;
 use contract::{FailureReason, JobMessage, PhotoId, headers};
-use irmgard::{photo::requeue_failed, results::Verdict};
+use irmgard::outbox::requeue_failed;
+use service_runtime::broker::Consumer;
 use sqlx::{Connection, PgConnection};
 
 use crate::fixture::{Fixture, TIMEOUT, TRACEPARENT, eventually};
@@ -21,7 +21,7 @@ async fn an_uploaded_photo_becomes_a_job_and_is_queued() {
         job.header_text(headers::TRACEPARENT).as_deref(),
         Some(TRACEPARENT)
     );
-    let JobMessage::Ours(job) = JobMessage::decode(&job.body).unwrap() else {
+    let JobMessage::Versioned(job) = JobMessage::decode(&job.body).unwrap() else {
         panic!("a job of ours");
     };
     assert_eq!(job.id, id);
@@ -73,7 +73,7 @@ async fn a_job_that_no_queue_takes_stays_in_the_outbox_until_one_does() {
             .fetch_one(fixture.pool())
             .await
             .unwrap();
-        row.0 >= 2 && row.1.is_some_and(|error| error.contains("returned"))
+        row.0 >= 2 && row.1.is_some_and(|error| error.contains("does not exist"))
     };
     eventually("the refusals are counted", has_refusals).await;
     assert_eq!(
@@ -108,8 +108,7 @@ async fn the_lease_of_a_relay_that_died_runs_out() {
 async fn a_verdict_that_is_faster_than_the_relays_mark_stays() {
     let fixture = Fixture::new().await;
     let id = fixture.insert_received().await;
-    let outcome = fixture.anonymized(id).outcome;
-    fixture.apply(&[Verdict { id, outcome }]).await;
+    fixture.apply(&[fixture.anonymized(id)]).await;
     fixture.start_relay();
     eventually("the outbox is empty", async || fixture.outbox_length().await == 0).await;
     assert_eq!(fixture.status(id).await, "anonymized");
@@ -122,8 +121,7 @@ async fn a_verdict_that_is_faster_than_the_relays_mark_stays() {
     assert_eq!(ready, 0, "no job is published");
 }
 
-/// The camera sends the photo again after its first job failed and before the relay marked that job as
-/// published.
+/// The camera sends the photo again after its first job failed and before the relay marked that job as published.
 #[tokio::test]
 async fn a_photo_that_is_queued_again_before_the_mark_of_its_first_job_gets_a_second_job() {
     let fixture = Fixture::new().await;

@@ -1,12 +1,13 @@
 //! Consumers of the results queue and the dead-letter queue.
 
-use chassis::broker::{Consumer, Message};
-use contract::{Outcome, headers};
+use contract::{Verdict, headers};
 use irmgard::results::VerdictSource;
+use serde_json::{Value, json};
+use service_runtime::broker::{Consumer, Message};
 
 use crate::{
     fixture::{Fixture, TIMEOUT, eventually},
-    verdicts::{anonymized_verdict, apply_one},
+    verdicts::{anonymized_verdict, apply_one, detections},
 };
 
 #[tokio::test]
@@ -57,6 +58,25 @@ async fn results_are_applied_and_unusable_messages_are_parked() {
     .await;
 }
 
+/// During a rollout, an older irmgard gets the results of newer workers.
+#[tokio::test]
+async fn a_result_of_a_newer_worker_is_applied_and_its_unknown_class_kept() {
+    let fixture = Fixture::new().await;
+    let queues = fixture.settings.broker.queues.clone();
+    let id = fixture.insert_queued("0s").await;
+    let mut result: Value = serde_json::from_slice(&fixture.anonymized(id).encode().unwrap()).unwrap();
+    result["version"] = json!(7);
+    result["gpu"] = json!({"name": "x"});
+    result["detections"][0]["class"] = json!("crane");
+    result["detections"][0]["mask"] = json!([1, 2]);
+    fixture
+        .publish(&queues.results, Message::new(result.to_string()))
+        .await;
+    fixture.start_consumer(VerdictSource::Results);
+    fixture.wait_for_status(id, "anonymized").await;
+    assert_eq!(detections(&fixture, id).await.unwrap()[0].class, "crane");
+}
+
 /// RabbitMQ 4 accepts messages up to 16 MiB by default.
 #[tokio::test]
 async fn huge_messages_are_parked_and_block_nothing() {
@@ -90,7 +110,7 @@ async fn a_result_that_the_database_cannot_hold_is_parked_alone() {
         .await
         .unwrap();
     let mut result = fixture.anonymized(odd);
-    if let Outcome::Anonymized { size_bytes, .. } = &mut result.outcome {
+    if let Verdict::Anonymized { size_bytes, .. } = &mut result.verdict {
         *size_bytes = 2000;
     }
     for result in [&result, &fixture.anonymized(sound)] {
@@ -117,7 +137,7 @@ async fn a_result_with_a_wrong_output_location_is_parked_and_the_right_one_is_ap
     let own_output = fixture.output(id.get()).to_string();
     let with_output = |output: &str| {
         let mut result = fixture.anonymized(id);
-        if let Outcome::Anonymized { output: named, .. } = &mut result.outcome {
+        if let Verdict::Anonymized { output: named, .. } = &mut result.verdict {
             *named = output.parse().unwrap();
         }
         result

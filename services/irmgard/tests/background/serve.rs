@@ -176,7 +176,7 @@ async fn it_ends_in_order() {
     let status = service.ended(Duration::from_secs(10)).await.unwrap();
     assert_eq!(status.code(), Some(0));
     let log = service.log_lines();
-    assert_eq!(log.last().unwrap()["message"], "irmgard ends");
+    assert_eq!(log.last().unwrap()["message"], "irmgard stopped");
     let errors: Vec<_> = log.iter().filter(|line| line["level"] == "error").collect();
     assert!(errors.is_empty(), "{errors:#?}");
 }
@@ -231,7 +231,7 @@ async fn a_job_goes_out_and_its_result_comes_back() {
     service.ready().await.unwrap();
     let id = fixture.insert_received().await;
     fixture.wait_for_status(id, "queued").await;
-    let result = chassis::broker::Message::new(fixture.anonymized(id).encode().unwrap());
+    let result = service_runtime::broker::Message::new(fixture.anonymized(id).encode().unwrap());
     fixture
         .publish(&fixture.settings.broker.queues.results, result)
         .await;
@@ -313,16 +313,16 @@ async fn the_line_of_a_verdict_names_the_project() {
     let mut service = start_service(&fixture);
     service.ready().await.unwrap();
     let failed = fixture.insert_queued("0s").await;
-    let outcome = contract::Outcome::Failed {
+    let verdict = contract::Verdict::Failed {
         reason: FailureReason::CorruptImage,
         detail: "for the test".to_owned(),
     };
     let done = fixture.insert_queued("0s").await;
     for result in [
-        contract::PhotoResult::new(failed, outcome),
+        contract::PhotoResult::new(failed, verdict),
         fixture.anonymized(done),
     ] {
-        let message = chassis::broker::Message::new(result.encode().unwrap());
+        let message = service_runtime::broker::Message::new(result.encode().unwrap());
         fixture
             .publish(&fixture.settings.broker.queues.results, message)
             .await;

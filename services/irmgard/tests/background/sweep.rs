@@ -1,11 +1,10 @@
-use chassis::store::{Store, StoreError};
 use contract::ObjectLocation;
 use irmgard::{
-    results::Verdict,
     settings::ToolSettings,
     sweep::{SearchResult, Sweep},
 };
 use serde_json::{Value, json};
+use service_runtime::store::{Store, StoreError};
 
 use crate::fixture::{Fixture, stderr, stdout};
 
@@ -79,21 +78,14 @@ async fn a_dry_run_finds_objects_without_a_photo_and_deletes_nothing() {
     put(&fixture, &orphan).await;
 
     let done = fixture.insert_queued("0s").await;
-    let outcome = fixture.anonymized(done).outcome;
-    fixture.apply(&[Verdict { id: done, outcome }]).await;
+    fixture.apply(&[fixture.anonymized(done)]).await;
     let left_over = fixture.original(done.get());
     put(&fixture, &left_over).await;
     put(&fixture, &fixture.output(done.get())).await;
 
     // Anonymised according to the row, but the output is missing: the original may be the only copy.
     let doubtful = fixture.insert_queued("0s").await;
-    let outcome = fixture.anonymized(doubtful).outcome;
-    fixture
-        .apply(&[Verdict {
-            id: doubtful,
-            outcome,
-        }])
-        .await;
+    fixture.apply(&[fixture.anonymized(doubtful)]).await;
     put(&fixture, &fixture.original(doubtful.get())).await;
 
     let input = &fixture.settings.store.input_bucket;
@@ -123,7 +115,8 @@ async fn a_dry_run_finds_objects_without_a_photo_and_deletes_nothing() {
     let table = stdout(&fixture.run_irmgard(&["sweep", "--older-than", "0s"]).await);
     assert!(
         table.contains("no photo")
-            && table.contains("--delete would delete nothing: the database has never given out"),
+            && table.contains("--delete would delete nothing: object ")
+            && table.contains("above the database's last id"),
         "{table}"
     );
     fixture.store().delete(&unknown_output).await.unwrap();
@@ -204,7 +197,7 @@ async fn a_photo_that_got_its_row_after_the_search_is_kept() {
 #[tokio::test]
 async fn the_account_of_the_scheduled_job_sweeps_and_reads_no_photo() {
     let fixture = Fixture::new().await;
-    let settings = ToolSettings::from_environment(&fixture.scratch.environment_of("sweep")).unwrap();
+    let settings = ToolSettings::from_environment(&fixture.scratch.environment_for("sweep")).unwrap();
     if settings.store.access_key_id == fixture.settings.store.access_key_id {
         local::not_tested(
             "the sweep's rights at the object store, which is given from outside with one account",
@@ -212,8 +205,7 @@ async fn the_account_of_the_scheduled_job_sweeps_and_reads_no_photo() {
         return;
     }
     let done = fixture.insert_queued("0s").await;
-    let outcome = fixture.anonymized(done).outcome;
-    fixture.apply(&[Verdict { id: done, outcome }]).await;
+    fixture.apply(&[fixture.anonymized(done)]).await;
     let (original, output) = (fixture.original(done.get()), fixture.output(done.get()));
     let orphan = fixture.original(draw_id(&fixture).await);
     for location in [&original, &output, &orphan] {
@@ -345,8 +337,7 @@ async fn the_original_of_an_anonymised_photo_is_deleted_only_if_its_output_exist
     let mut originals = Vec::new();
     for has_output in [true, false] {
         let id = fixture.insert_queued("0s").await;
-        let outcome = fixture.anonymized(id).outcome;
-        fixture.apply(&[Verdict { id, outcome }]).await;
+        fixture.apply(&[fixture.anonymized(id)]).await;
         put(&fixture, &fixture.original(id.get())).await;
         if has_output {
             put(&fixture, &fixture.output(id.get())).await;

@@ -15,7 +15,7 @@ async fn a_scheduled_run_is_recorded_and_the_web_service_reports_it() {
     fixture.insert_received().await;
     let orphan = fixture.original(draw_id(&fixture).await);
     put(&fixture, &orphan).await;
-    let environment = fixture.scratch.environment_of("sweep");
+    let environment = fixture.scratch.environment_for("sweep");
     let dry = ["sweep", "--scheduled", "--older-than", "0s"];
     let output = run(&dry, &environment).await;
     assert!(output.status.success(), "{}", stderr(&output));
@@ -92,7 +92,7 @@ async fn a_scheduled_run_that_cannot_search_is_recorded() {
     let fixture = Fixture::new().await;
     fixture.insert_received().await;
     put(&fixture, &fixture.original(draw_id(&fixture).await)).await;
-    let mut environment = fixture.scratch.environment_of("sweep");
+    let mut environment = fixture.scratch.environment_for("sweep");
     let output = run(&["sweep", "--scheduled", "--older-than", "0s"], &environment).await;
     assert!(output.status.success(), "{}", stderr(&output));
     environment.insert(

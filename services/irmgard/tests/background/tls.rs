@@ -2,35 +2,18 @@
 
 use irmgard::{database::Database, settings::ServeSettings};
 use local::{Environment, Stack};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use test_support::tls::{Authority, Certificate};
 
 use crate::fixture::{eventually, run, stderr, stdout};
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
-
-fn authority(name: &str) -> Authority {
-    let mut params = CertificateParams::default();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params
-        .distinguished_name
-        .push(rcgen::DnType::CommonName, format!("CA of {name}"));
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
-
 /// Gives the server a certificate for `127.0.0.1` and enables TLS.
 async fn offer_tls(stack: &Stack, authority: &Authority) {
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(["127.0.0.1".to_owned()])
-        .unwrap()
-        .signed_by(&key, authority)
-        .unwrap();
+    let Certificate { certificate, key } = authority.certify(&["127.0.0.1"]);
     let url = stack.postgres().access().url();
     let mut connection = PgConnection::connect(&url).await.unwrap();
-    for (file, pem) in [
-        ("server.crt", certificate.pem()),
-        ("server.key", key.serialize_pem()),
-    ] {
+    for (file, pem) in [("server.crt", certificate), ("server.key", key)] {
         // The server itself writes the files into its data directory, so that it owns them.
         let write = format!(
             "COPY (SELECT string_to_table('{pem}', E'\\n')) TO PROGRAM 'umask 077; cat > {file}'",
@@ -71,7 +54,7 @@ async fn connection_error(environment: &Environment) -> Option<String> {
 async fn a_database_with_a_wrong_certificate_is_refused() {
     let stack = Stack::builder().only_ours().start().await.unwrap();
     let plain = stack.environment();
-    let (ours, other) = (authority("the database"), authority("somebody else"));
+    let (ours, other) = (Authority::new("the database"), Authority::new("somebody else"));
     let verified = with_variables(&plain, &[("POSTGRES_CA", &ours.pem())]);
 
     // Never without encryption if a certificate is required.

@@ -1,36 +1,35 @@
 //! Effects of verdicts on a photo's row.
 
-use contract::{Detection, FailureReason, Outcome, PhotoId};
-use irmgard::results::{Verdict, VerdictEffect};
+use contract::{Detection, FailureReason, PhotoId, PhotoResult, Verdict};
+use irmgard::results::VerdictEffect;
 use sqlx::types::Json;
 
 use crate::fixture::Fixture;
 
-fn failed_verdict(id: PhotoId) -> Verdict {
-    let outcome = Outcome::Failed {
+fn failed_verdict(id: PhotoId) -> PhotoResult {
+    let verdict = Verdict::Failed {
         reason: FailureReason::CorruptImage,
         detail: "ends early".to_owned(),
     };
-    Verdict { id, outcome }
+    PhotoResult::new(id, verdict)
 }
 
-pub fn anonymized_verdict(fixture: &Fixture, id: PhotoId) -> Verdict {
-    let outcome = fixture.anonymized(id).outcome;
-    Verdict { id, outcome }
+pub fn anonymized_verdict(fixture: &Fixture, id: PhotoId) -> PhotoResult {
+    fixture.anonymized(id)
 }
 
-fn verdict_without_detections(fixture: &Fixture, id: PhotoId) -> Verdict {
+fn verdict_without_detections(fixture: &Fixture, id: PhotoId) -> PhotoResult {
     let mut verdict = anonymized_verdict(fixture, id);
-    if let Outcome::Anonymized {
+    if let Verdict::Anonymized {
         detections, seconds, ..
-    } = &mut verdict.outcome
+    } = &mut verdict.verdict
     {
         (*detections, *seconds) = (None, None);
     }
     verdict
 }
 
-async fn detections(fixture: &Fixture, id: PhotoId) -> Option<Vec<Detection>> {
+pub async fn detections(fixture: &Fixture, id: PhotoId) -> Option<Vec<Detection>> {
     let known: Option<Json<Vec<Detection>>> =
         sqlx::query_scalar("SELECT detections FROM photo WHERE id = $1")
             .bind(id.get())
@@ -40,7 +39,7 @@ async fn detections(fixture: &Fixture, id: PhotoId) -> Option<Vec<Detection>> {
     known.map(|json| json.0)
 }
 
-pub async fn apply_one(fixture: &Fixture, verdict: Verdict) -> VerdictEffect {
+pub async fn apply_one(fixture: &Fixture, verdict: PhotoResult) -> VerdictEffect {
     fixture.apply(&[verdict]).await[0]
 }
 
@@ -83,7 +82,7 @@ async fn a_verdict_is_written_whole() {
     let id = fixture.insert_queued("0s").await;
     apply_one(&fixture, failed_verdict(id)).await;
     apply_one(&fixture, anonymized_verdict(&fixture, id)).await;
-    type Row = (
+    type PhotoRow = (
         Option<String>,
         Option<i64>,
         Option<i32>,
@@ -92,7 +91,7 @@ async fn a_verdict_is_written_whole() {
         bool,
         Option<String>,
     );
-    let row: Row = sqlx::query_as(
+    let row: PhotoRow = sqlx::query_as(
         "SELECT output, output_size_bytes, output_width, output_height, processing_seconds,
                 finished_at IS NOT NULL, failure_reason
            FROM photo WHERE id = $1",
@@ -174,7 +173,7 @@ async fn a_wrong_location_is_no_repetition_and_adds_nothing() {
     let fixture = Fixture::new().await;
     let id = fixture.insert_queued("0s").await;
     let mut wrong = anonymized_verdict(&fixture, id);
-    if let Outcome::Anonymized { output, .. } = &mut wrong.outcome {
+    if let Verdict::Anonymized { output, .. } = &mut wrong.verdict {
         *output = fixture.original(id.get());
     }
     let batch = [

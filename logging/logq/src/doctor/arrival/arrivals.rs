@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use schema::{component, field, label};
 use serde_json::{Value, json};
 
-use super::{PendingPhotos, SILENT_SECONDS, pending_photos};
+use super::{PendingPhotos, pending_photos};
 use crate::{
     opensearch::{Client, Method, Result},
-    source::opensearch::{Rhythm, streams},
+    source::opensearch::streams,
 };
 
 /// Limit for components and nodes.
@@ -34,8 +34,6 @@ pub struct ArrivalStats {
     pub written: f64,
     /// Delays of its newest lines of the last 15 minutes, seconds. Omits lines that are older than the OpenSearch data.
     pub late: Vec<f64>,
-    /// The earlier intervals between its lines, if it is silent now.
-    pub rhythm: Option<Rhythm>,
     /// Number of its lines of the last hour by tag.
     pub tags: BTreeMap<String, u64>,
 }
@@ -142,8 +140,8 @@ fn request_body() -> Value {
     })
 }
 
-/// Fetches the statistics, then the rhythm of silent components.
-pub async fn fetch(client: &Client, now: f64) -> Result<Arrivals> {
+/// Fetches the statistics, then the photos that wait.
+pub async fn fetch(client: &Client) -> Result<Arrivals> {
     let path = format!("/{}/_search", streams());
     let query = [("ignore_unavailable", "true")];
     let what = "report which lines arrived";
@@ -160,14 +158,6 @@ pub async fn fetch(client: &Client, now: f64) -> Result<Arrivals> {
     for namespace in namespaces {
         let photos = pending_photos::fetch(client, &namespace).await?;
         arrivals.pending.insert(namespace, photos);
-    }
-    for (key, stats) in &mut arrivals.components {
-        let is_expected = component::ALL.contains(&key.component.as_str()) || arrivals.used.contains(key);
-        if is_expected && now - stats.stored > SILENT_SECONDS {
-            let of = json!({ "term": { field::COMPONENT: key.component } });
-            let query = json!({ "bool": { "filter": [of, namespace_filter(&key.namespace)] } });
-            stats.rhythm = Rhythm::ask(client, query).await?.map(|(rhythm, _)| rhythm);
-        }
     }
     Ok(arrivals)
 }
@@ -213,7 +203,6 @@ pub(super) fn read(answer: &Value) -> Arrivals {
             stored: seconds(bucket, "/stored/value").unwrap_or(0.0),
             written: seconds(bucket, "/written/value").unwrap_or(0.0),
             late: late.collect(),
-            rhythm: None,
             tags: tags.collect(),
         };
         arrivals.components.insert(key, stats);

@@ -17,7 +17,7 @@ pub(super) struct Component<'a> {
     pub key: &'a ComponentKey,
     pub arrived: Option<&'a ArrivalStats>,
     pub written: Option<&'a WrittenStats>,
-    /// Number of running pods; None if kubectl does not know the namespace.
+    /// Number of running pods; None if the cluster does not have the namespace.
     pub running: Option<usize>,
     /// Photos that wait for a worker in this namespace.
     pub pending: Option<&'a PendingPhotos>,
@@ -187,37 +187,17 @@ impl Component<'_> {
         if age <= SILENT_SECONDS || all_came {
             return Finding::ok(&self.title, format!("{newest}{details}"));
         }
-        let remedy = format!("compare with the lines of its pods: logq --source kubectl -c {name} --tail 1");
-        match stats.rhythm {
-            _ if self.no_lines_arrive => Finding::warn(
+        if self.no_lines_arrive {
+            return Finding::warn(
                 &self.title,
                 format!("{newest}, and no other component sent one since"),
-                remedy,
-            ),
-            Some(rhythm) if rhythm.is_broken(self.now) => Finding::warn(
-                &self.title,
-                format!(
-                    "{newest}, which is unusual: the longest gap was {} in {}",
-                    format_seconds(rhythm.longest.max(60.0)),
-                    format_seconds(rhythm.span)
-                ),
-                remedy,
-            ),
-            Some(rhythm) if rhythm.is_known() => Finding::ok(
-                &self.title,
-                format!(
-                    "{newest}; it has been silent for {} before, and other components are active{details}",
-                    format_seconds(rhythm.longest)
-                ),
-            ),
-            _ => Finding::ok(
-                &self.title,
-                format!(
-                    "{newest}; its usual rhythm is not known yet, and other components are \
-                    active{details}"
-                ),
-            ),
+                format!("compare with the lines of its pods: logq --source kubectl -c {name} --tail 1"),
+            );
         }
+        Finding::ok(
+            &self.title,
+            format!("{newest}; other components are active{details}"),
+        )
     }
 
     /// Additional details of an `ok` finding.

@@ -44,7 +44,7 @@ pub fn judge(
     written: Option<&BTreeMap<ComponentKey, WrittenStats>>,
     now: f64,
 ) -> Vec<Finding> {
-    // If kubectl's cluster has none of our components, it is another cluster.
+    // If the cluster has none of our components, it is another cluster.
     let written = written.filter(|written| !written.is_empty());
     let expected = expected(arrivals, written, now);
     let namespaces: BTreeSet<&str> = expected.iter().map(|key| key.namespace.as_str()).collect();
@@ -88,7 +88,7 @@ pub fn judge(
     findings
 }
 
-/// Number of running pods; None if kubectl does not know the namespace, or with files only.
+/// Number of running pods; None if the cluster does not have the namespace, or with files only.
 fn running(key: &ComponentKey, written: &BTreeMap<ComponentKey, WrittenStats>) -> Option<usize> {
     match written.get(key) {
         Some(written) => written.running,

@@ -1,6 +1,6 @@
 //! Photos that were accepted and have no result, according to irmgard's lines.
 
-use schema::{component, field};
+use schema::{component, field, outcome};
 use serde_json::{Value, json};
 
 use super::{
@@ -56,11 +56,10 @@ pub async fn fetch(client: &Client, namespace: &str) -> Result<PendingPhotos> {
 }
 
 fn request_body(namespace: &str) -> Value {
-    let outcome = |names: &[&str]| json!({ "terms": { field::OUTCOME: names } });
+    let has_outcome = |names: &[&str]| json!({ "terms": { field::OUTCOME: names } });
     let method = json!({ "term": { field::HTTP_REQUEST_METHOD: "POST" } });
-    // `POST /` of old cameras logs "ok". A repeated photo ("known") is not new.
-    let accepted = json!({ "bool": { "filter": [method, outcome(&["new", "again", "ok"])] } });
-    let verdict = outcome(&["anonymized", "answered-again", "failed", "repeated"]);
+    let accepted = json!({ "bool": { "filter": [method, has_outcome(&outcome::ACCEPTED)] } });
+    let verdict = has_outcome(&outcome::FINISHED);
     let newest = json!({ "max": { "field": field::TIMESTAMP } });
     let times = |filter: Value| {
         json!({ "filter": filter, "aggs": {
@@ -83,7 +82,7 @@ fn request_body(namespace: &str) -> Value {
             "aggs": {
                 "newest": newest,
                 "accepted": times(accepted),
-                "again": times(outcome(&["again"])),
+                "again": times(has_outcome(&[outcome::REQUEUED])),
                 "verdict": times(verdict),
             },
         } },

@@ -2,22 +2,22 @@
 
 use aho_corasick::packed::Searcher;
 use memchr::{memchr2, memmem::Finder};
-use schema::Kind;
+use schema::{FieldKind, MAX_TERM_BYTES};
 
 use crate::filter::{Comparison, Glob, Literal, Pattern};
 
 /// Members with a name suffix, at any depth.
 #[derive(Debug)]
 pub struct Member {
-    /// Name suffixes, with the closing quote.
-    names: Names,
-    /// Bytes that may precede a suffix.
-    before: &'static [u8],
+    /// Name suffixes with the closing quote, or whole names in quotes.
+    names: MemberNames,
+    /// Bytes that may precede a suffix; None for whole names.
+    before: Option<&'static [u8]>,
     test: ValueTest,
 }
 
 #[derive(Debug)]
-enum Names {
+enum MemberNames {
     /// One search for all names.
     Together(Searcher),
     /// One search for each name: for a single name, or a processor without the packed searcher.
@@ -33,7 +33,7 @@ pub enum ValueTest {
     /// A level other than these.
     LevelNotIn(Vec<&'static str>),
     /// For a field of this kind; None if it is not in the schema.
-    OfKind(Option<Kind>, Box<Self>),
+    OfKind(Option<FieldKind>, Box<Self>),
     Equals(Literal),
     Compare(Comparison, Literal),
     Glob(Glob),
@@ -52,10 +52,23 @@ pub enum RawValue<'a> {
 impl Member {
     /// Members whose names end in one of these, preceded by one of the bytes `before`.
     pub fn new(names: &[&str], before: &'static [u8], test: ValueTest) -> Self {
-        let names: Vec<String> = names.iter().map(|name| format!("{name}\"")).collect();
+        let names = names.iter().map(|name| format!("{name}\"")).collect();
+        Self::search(names, Some(before), test)
+    }
+
+    /// Members with one of these names.
+    pub fn exact(names: &[&str], test: ValueTest) -> Self {
+        Self::search(
+            names.iter().map(|name| format!("\"{name}\"")).collect(),
+            None,
+            test,
+        )
+    }
+
+    fn search(names: Vec<String>, before: Option<&'static [u8]>, test: ValueTest) -> Self {
         let names = match Searcher::new(&names) {
-            Some(searcher) if names.len() > 1 => Names::Together(searcher),
-            _ => Names::Each(names.iter().map(|name| Finder::new(name).into_owned()).collect()),
+            Some(searcher) if names.len() > 1 => MemberNames::Together(searcher),
+            _ => MemberNames::Each(names.iter().map(|name| Finder::new(name).into_owned()).collect()),
         };
         Self { names, before, test }
     }
@@ -63,6 +76,10 @@ impl Member {
     /// Whether the test fails for every line that is not JSON.
     pub const fn is_json_only(&self) -> bool {
         matches!(self.test, ValueTest::IsNumber)
+    }
+
+    pub fn may_hold(&self, value: RawValue<'_>) -> bool {
+        self.test.may_hold(value)
     }
 
     /// Whether the test may hold for a member.
@@ -73,16 +90,18 @@ impl Member {
     /// Whether `holds` returns true for a member. JSON escapes quotes in texts, so each hit ends a name or a text.
     pub fn any(&self, content: &[u8], holds: &mut dyn FnMut(RawValue<'_>) -> bool) -> bool {
         let mut holds_at = |begin: usize, end: usize| {
-            let before = begin.checked_sub(1).and_then(|at| content.get(at));
             let rest = content.get(end..).unwrap_or_default();
-            before.is_some_and(|byte| self.before.contains(byte))
-                && parse_value(rest).is_some_and(&mut *holds)
+            let fits = |allowed: &[u8]| {
+                let before = begin.checked_sub(1).and_then(|at| content.get(at));
+                before.is_some_and(|byte| allowed.contains(byte))
+            };
+            self.before.is_none_or(fits) && parse_value(rest).is_some_and(&mut *holds)
         };
         match &self.names {
-            Names::Together(names) => names
+            MemberNames::Together(names) => names
                 .find_iter(content)
                 .any(|found| holds_at(found.start(), found.end())),
-            Names::Each(names) => names.iter().any(|name| {
+            MemberNames::Each(names) => names.iter().any(|name| {
                 let length = name.needle().len();
                 name.find_iter(content).any(|at| holds_at(at, at + length))
             }),
@@ -100,9 +119,11 @@ impl ValueTest {
         }
     }
 
-    fn may_hold_for_kind(&self, kind: Option<Kind>, value: RawValue<'_>) -> bool {
-        let numeric = matches!(kind, Some(Kind::Long | Kind::Double));
+    fn may_hold_for_kind(&self, kind: Option<FieldKind>, value: RawValue<'_>) -> bool {
+        let numeric = matches!(kind, Some(FieldKind::Long | FieldKind::Double));
         match value {
+            // A document holds only its beginning.
+            RawValue::Text(text) if text.len() > MAX_TERM_BYTES => true,
             RawValue::Text(text) => {
                 let number = text.parse().ok().filter(|_| numeric);
                 self.holds_for_text(text) || number.is_some_and(|number| self.holds_for_number(number))

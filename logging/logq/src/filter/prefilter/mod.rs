@@ -5,9 +5,12 @@
 
 mod member;
 
-use line::{Document, Line, Origin, Time, normalize};
+use log_normalizer::{
+    Document, ENCODED_TEXTS, Origin, RawLine, Time, level_members, normalize, time_members,
+};
 use memchr::{memchr, memmem};
-use schema::{FIELDS, Kind, field, level};
+use schema::{FIELDS, Field, FieldKind, field, level};
+use serde_json::Number;
 
 use self::member::{Member, RawValue, ValueTest};
 use super::{Comparison, Filter, Glob, required_literals::RequiredLiterals};
@@ -24,18 +27,23 @@ pub enum Prefilter {
     Contains(RequiredLiterals),
     /// A JSON member at any depth passes a test.
     Member(Member),
-    /// The line's time, or the runtime's time, is within these bounds.
+    /// A JSON line's level passes a test, or it has none: such lines are counted.
+    Level(Member),
+    /// The line's time, or the runtime's time, is within these bounds, or it has none.
     Time(Member, Vec<(Comparison, Time)>),
 }
 
 /// Bytes that may precede a part of a name.
 const NAME: &[u8] = b"\".";
 
-/// Suffixes of the names of time members; also match `@timestamp`.
-const TIMES: [&str; 3] = ["timestamp", "time", "ts"];
+/// Names that hold a level beside others, or whose presence implies one.
+const OTHER_LEVELS: [&str; 4] = ["error_severity", "label", "s", "@t"];
 
-/// Suffixes of the names of level members; also match `loglevel` and `error_severity`.
-const LEVELS: [&str; 3] = ["level", "severity", "lvl"];
+/// The first byte of a byte order mark.
+const MARK: u8 = 0xef;
+
+/// Larger numbers of a time are not exact as a float.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Characters of a number. A number in a text field is formatted again.
 const NUMBER_CHARS: &str = "0123456789.eE+-";
@@ -45,7 +53,7 @@ impl Prefilter {
     #[must_use]
     pub fn new(filter: &Filter, origin: &Origin) -> Self {
         // The fields of every line of the origin.
-        let pod_fields = normalize(&Line::plain(b"{}", 0), origin);
+        let pod_fields = normalize(&RawLine::plain(b"{}", 0), origin);
         Builder { origin, pod_fields }.build(filter)
     }
 
@@ -79,36 +87,71 @@ impl Prefilter {
             // Plain text gets its fields in other ways.
             Self::Member(member) if content.first() == Some(&b'{') => member.is_in(content),
             Self::Member(member) => !member.is_json_only(),
+            Self::Level(member) if content.first() == Some(&b'{') => {
+                // A line without a level is counted; a nested member is not its level.
+                member.is_in(content) || !member.any(before_nested(content), &mut |_| true)
+            }
+            Self::Level(_) => true,
             Self::Time(member, bounds) => {
                 let fits = |time: Time| {
                     bounds
                         .iter()
                         .all(|(comparison, bound)| comparison.holds(time.cmp(bound)))
                 };
-                time.is_some_and(fits)
-                    || (content.first() == Some(&b'{')
-                        && member.any(content, &mut |value| match value {
-                            RawValue::Text(text) => parse_time(text).is_some_and(fits),
-                            RawValue::Number(seconds) => Time::from_seconds(seconds).is_some_and(fits),
-                            RawValue::Other => true,
-                        }))
+                if let Some(time) = time
+                    && fits(time)
+                {
+                    return true;
+                }
+                let fits_value = |value: RawValue<'_>| match value {
+                    RawValue::Other => true,
+                    RawValue::Number(number) if number.abs() >= MAX_EXACT => true,
+                    value => time_of(value).is_some_and(fits),
+                };
+                let has_time = time.is_some();
+                match content.first() {
+                    Some(b'{') => {
+                        // A line without a time is counted; a nested member is not its time.
+                        member.any(content, &mut { fits_value })
+                            || !(has_time
+                                || member.any(before_nested(content), &mut |value| time_of(value).is_some()))
+                    }
+                    // The program's line may have a time.
+                    Some(&MARK) => true,
+                    _ => !has_time,
+                }
             }
         }
     }
 }
 
-/// Whether the bytes contain JSON's `\u`, or terminal colours, which the parser removes from plain text.
-#[must_use]
-pub fn has_escapes(bytes: &[u8]) -> bool {
-    memchr(0x1b, bytes).is_some() || memmem::find(bytes, b"\\u").is_some()
+/// The members of a JSON object before its first nested object.
+fn before_nested(content: &[u8]) -> &[u8] {
+    let rest = content.get(1..).unwrap_or_default();
+    let end = memchr(b'{', rest).map_or(content.len(), |at| at + 1);
+    content.get(..end).unwrap_or_default()
 }
 
-/// Parses all known time formats.
-fn parse_time(text: &str) -> Option<Time> {
-    Time::parse(text).or_else(|| {
-        let utc = text.strip_suffix(" UTC").or_else(|| text.strip_suffix(" GMT"))?;
-        Time::parse(&format!("{utc}Z"))
-    })
+/// The time of a raw value, as the normaliser may read it.
+fn time_of(value: RawValue<'_>) -> Option<Time> {
+    match value {
+        RawValue::Text(text) => Time::from_text(text).or_else(|| Time::from_text_without_zone(text)),
+        RawValue::Number(number) if number.abs() < MAX_EXACT => {
+            Number::from_f64(number).and_then(|number| Time::from_epoch(&number))
+        }
+        RawValue::Number(_) | RawValue::Other => None,
+    }
+}
+
+/// Whether the bytes may hold a text in another form than [`Document`] has it: JSON's `\u`, terminal colours, which the
+/// parser removes from plain text, or a message that is encoded once more.
+#[must_use]
+pub fn has_escapes(bytes: &[u8]) -> bool {
+    memchr(0x1b, bytes).is_some()
+        || memmem::find(bytes, b"\\u").is_some()
+        || ENCODED_TEXTS
+            .iter()
+            .any(|text| memmem::find(bytes, text.as_bytes()).is_some())
 }
 
 struct Builder<'a> {
@@ -128,6 +171,7 @@ impl Builder<'_> {
                 Prefilter::Any(parts)
             }
             Filter::Not(_) => Prefilter::Maybe,
+            Filter::Counting(filter, _) => self.build(filter),
             Filter::Text(pattern) => match RequiredLiterals::from_regex(pattern.as_str()) {
                 Some(literals) if literals.has_only(NUMBER_CHARS) => {
                     Prefilter::Any(vec![Prefilter::Contains(literals), numbers_as_texts()])
@@ -135,16 +179,18 @@ impl Builder<'_> {
                 Some(literals) => Prefilter::Contains(literals),
                 None => Prefilter::Maybe,
             },
-            Filter::Level(least) => Prefilter::Member(Member::new(
-                &LEVELS,
-                b"\"._g",
-                ValueTest::LevelNotIn(lower_levels(least)),
-            )),
+            Filter::Level(least) => {
+                let names: Vec<&str> = level_members().chain(OTHER_LEVELS).collect();
+                Prefilter::Level(Member::exact(&names, ValueTest::LevelNotIn(lower_levels(least))))
+            }
             Filter::Compare(name, comparison, value) => match value.time() {
-                Some(time) if name == field::TIMESTAMP => Prefilter::Time(
-                    Member::new(&TIMES, b"\".@", ValueTest::Exists),
-                    vec![(*comparison, time)],
-                ),
+                Some(time) if name == field::TIMESTAMP => {
+                    let names: Vec<&str> = time_members().collect();
+                    Prefilter::Time(
+                        Member::exact(&names, ValueTest::Exists),
+                        vec![(*comparison, time)],
+                    )
+                }
                 _ => self.member(name, filter, || ValueTest::Compare(*comparison, value.clone())),
             },
             Filter::Equals(name, value) if name == field::TRACE_ID => {
@@ -212,7 +258,7 @@ impl Builder<'_> {
             && last
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if !simple || has_other_origin(name) || field::is_object(name) {
+        if !simple || self.has_other_origin(name, last) || field::is_object(name) {
             return Prefilter::Maybe;
         }
         let schema = field::by_name(name);
@@ -231,6 +277,24 @@ impl Builder<'_> {
             None => member,
         }
     }
+
+    /// Whether the field may not come from a member of the same name.
+    fn has_other_origin(&self, name: &str, last: &str) -> bool {
+        match name.split_once('.') {
+            // Dots in the names of labels become `_`.
+            Some(("kubernetes", rest)) => {
+                matches!(self.origin, Origin::Pod(_)) || (rest.contains("labels") && last.contains('_'))
+            }
+            // A value that contradicts the schema has the name of its field; equal names are numbered.
+            Some(("fields", _)) => {
+                let is_schema_name = |field: &Field| field.name.rsplit('.').next() == Some(last);
+                let is_numbered = last.trim_end_matches(|c: char| c.is_ascii_digit()).ends_with('_');
+                is_numbered || FIELDS.iter().any(is_schema_name)
+            }
+            Some((object, _)) => OTHER_ORIGINS.contains(&object),
+            None => OTHER_ORIGINS.contains(&name),
+        }
+    }
 }
 
 /// The path determines these fields, not the line.
@@ -239,7 +303,7 @@ fn is_pod_field(name: &str) -> bool {
 }
 
 /// Fields and objects that do not come only from members of the same name.
-const OTHER_ORIGINS: [&str; 16] = [
+const OTHER_ORIGINS: [&str; 18] = [
     field::TIMESTAMP,
     field::LEVEL,
     field::MESSAGE,
@@ -255,13 +319,10 @@ const OTHER_ORIGINS: [&str; 16] = [
     "kubernetes",
     "log",
     "messaging",
+    "postgresql",
     "process",
+    "rabbitmq",
 ];
-
-fn has_other_origin(name: &str) -> bool {
-    let object = name.split('.').next().unwrap_or(name);
-    OTHER_ORIGINS.contains(&object) || ["postgresql", "rabbitmq"].contains(&object)
-}
 
 /// A component condition for lines that are not a pod's.
 fn component_prefilter(glob: &Glob) -> Prefilter {
@@ -269,7 +330,7 @@ fn component_prefilter(glob: &Glob) -> Prefilter {
     if by_format.iter().any(|component| glob.is_match(component)) {
         return Prefilter::Maybe;
     }
-    let test = ValueTest::OfKind(Some(Kind::Keyword), Box::new(ValueTest::Glob(glob.clone())));
+    let test = ValueTest::OfKind(Some(FieldKind::Keyword), Box::new(ValueTest::Glob(glob.clone())));
     Prefilter::All(vec![
         // Plain text has no component.
         Prefilter::Contains(RequiredLiterals::any(&["component"]).unwrap_or_default()),
@@ -279,7 +340,7 @@ fn component_prefilter(glob: &Glob) -> Prefilter {
 
 /// Text fields whose value is a JSON number.
 fn numbers_as_texts() -> Prefilter {
-    let texts = FIELDS.iter().filter(|field| field.kind == Kind::Text);
+    let texts = FIELDS.iter().filter(|field| field.kind == FieldKind::Text);
     let mut names: Vec<&str> = texts
         .filter_map(|field| field.name.rsplit('.').next())
         // PostgreSQL's name for one of them.

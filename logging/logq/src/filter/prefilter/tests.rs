@@ -1,11 +1,11 @@
 //! Tests that lines are rejected. The tests of `source/files` check that no matching line is rejected.
 
-use line::Origin;
+use log_normalizer::Origin;
 
 use super::{Prefilter, has_escapes};
 use crate::{
-    cli::{condition, time::Clock},
-    filter::{Comparison, Filter, Glob, Literal, Pattern},
+    filter::{Comparison, Filter, Glob, Literal, Pattern, condition},
+    time::Clock,
 };
 
 const LINE: &str = r#"{"@timestamp":"2026-11-22T10:00:05Z","level":"info","message":"request answered","component":"irmgard","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","photo":{"id":17},"duration_seconds":0.5}"#;
@@ -90,14 +90,53 @@ fn numbers_are_compared_by_value() {
     }
 }
 
-/// A line may be older than the kubelet's timestamp, and have a time in seconds.
+#[test]
+fn labels_are_found_by_their_own_name() {
+    let line = r#"{"message":"m","kubernetes":{"labels":{"release":"r7","a.b":"x"}}}"#;
+    let field = |text| condition::parse(text, &Clock::system(true)).unwrap();
+    assert!(admits(&field("kubernetes.labels.release=r7"), line));
+    assert!(!admits(&field("kubernetes.labels.release=r8"), line));
+    // `a.b` is stored as `a_b`.
+    assert!(admits(&field("kubernetes.labels.a_b=x"), line));
+}
+
+/// They are counted, so that a note can name their number.
+#[test]
+fn lines_without_a_time_or_a_level_are_not_rejected() {
+    let since = at(Comparison::AtLeast, "2026-11-22T10:00:06Z");
+    for line in [
+        r#"{"msg":"m"}"#,
+        r#"{"ts":12.5,"msg":"m"}"#,
+        // A nested member is not the line's level or time.
+        r#"{"msg":"m","job":{"timestamp":"2020-01-01T00:00:00Z","level":"info"}}"#,
+        "text",
+    ] {
+        assert!(admits(&since, line), "{line}");
+        assert!(admits(&Filter::Level("warn"), line), "{line}");
+    }
+    for line in [
+        r#"{"ts":1795341605123,"level":"info","msg":"m"}"#,
+        r#"{"time":"2026-11-22 10:00:05","level":"info","msg":"m"}"#,
+        r#"{"t":"2026-11-22T11:00:05+0100","level":"debug","msg":"m"}"#,
+    ] {
+        assert!(!admits(&since, line), "{line}");
+        assert!(!admits(&Filter::Level("warn"), line), "{line}");
+    }
+    let nested = r#"{"time":"2026-11-22 10:49:43","attr":{"time":"2020-01-01T00:00:00Z"}}"#;
+    assert!(admits(&since, nested));
+    // Docker's lines hold the program's level in a text.
+    let docker = r#"{"log":"{\"level\":\"error\"}\n","stream":"stdout","time":"2026-11-22T10:00:05Z"}"#;
+    assert!(admits(&Filter::Level("warn"), docker));
+}
+
+/// A line may be older than the kubelet's timestamp, and have a time in seconds. 12.5 is no time, so the line is counted.
 #[test]
 fn time_in_seconds_is_rendered() {
     let wanted = Filter::All(vec![
         at(Comparison::AtLeast, "2026-11-22T10:19:59Z"),
         at(Comparison::AtMost, "2026-11-22T10:20:00Z"),
     ]);
-    for (seconds, fits) in [("1795342799.5", true), ("1795342801", false), ("12.5", false)] {
+    for (seconds, fits) in [("1795342799.5", true), ("1795342801", false), ("12.5", true)] {
         let line = format!(r#"{{"level":"info","ts":{seconds},"msg":"zap"}}"#);
         assert_eq!(admits(&wanted, &line), fits, "{seconds}");
     }

@@ -4,7 +4,7 @@
 
 mod dsl;
 
-use schema::{FIELDS, Kind, MAX_TERM_BYTES, field, label, level};
+use schema::{FIELDS, FieldKind, MAX_TERM_BYTES, field, label, level};
 use serde_json::json;
 
 pub use self::dsl::{Bounds, DslQuery};
@@ -33,6 +33,7 @@ pub fn push_down(filter: &Filter) -> Bounds {
             ..exists(field)
         },
         Filter::Compare(field, comparison, value) => compare(field, *comparison, value),
+        Filter::Counting(filter, _) => push_down(filter),
         Filter::Exists(field) => exists(field),
         Filter::Level(least) => {
             let ranks = level::ALL.iter().position(|level| level == least);
@@ -45,7 +46,7 @@ pub fn push_down(filter: &Filter) -> Bounds {
         Filter::Text(pattern) => {
             let others = FIELDS
                 .iter()
-                .filter(|known| known.kind == Kind::Text && known.name != field::MESSAGE)
+                .filter(|known| known.kind == FieldKind::Text && known.name != field::MESSAGE)
                 .map(|known| exists_query(known.name));
             Bounds::at_most(DslQuery::any(others.chain([message_query(pattern)])))
         }
@@ -68,14 +69,14 @@ fn nothing() -> Bounds {
 #[must_use]
 pub fn aggregatable_field(name: &str) -> Option<String> {
     match indexed(name) {
-        Indexed::As(Kind::Keyword | Kind::Long | Kind::Boolean, place) => Some(place),
+        Indexed::As(FieldKind::Keyword | FieldKind::Long | FieldKind::Boolean, place) => Some(place),
         Indexed::As(..) | Indexed::Flat(_) | Indexed::No => None,
     }
 }
 
 /// How a field is indexed, and its index name.
 enum Indexed {
-    As(Kind, String),
+    As(FieldKind, String),
     /// In a flat object, which indexes every value as text.
     Flat(String),
     No,
@@ -93,14 +94,17 @@ fn indexed(name: &str) -> Indexed {
             .iter()
             .any(|known| label::stored(known).is_some_and(|stored| stored == label));
         return if known {
-            Indexed::As(Kind::Keyword, format!("{}.{label}", field::KUBERNETES_LABELS))
+            Indexed::As(
+                FieldKind::Keyword,
+                format!("{}.{label}", field::KUBERNETES_LABELS),
+            )
         } else {
             Indexed::No
         };
     }
     let flat = FIELDS
         .iter()
-        .any(|field| field.kind == Kind::FlatObject && within(field.name).is_some());
+        .any(|field| field.kind == FieldKind::FlatObject && within(field.name).is_some());
     if flat {
         Indexed::Flat(name.to_owned())
     } else {
@@ -112,41 +116,47 @@ fn is(name: &str, value: &Literal) -> Bounds {
     let text = value.text();
     match indexed(name) {
         // A time may have another notation.
-        Indexed::As(Kind::Keyword | Kind::Keywords, _) | Indexed::Flat(_) if value.time().is_some() => {
+        Indexed::As(FieldKind::Keyword | FieldKind::Keywords, _) | Indexed::Flat(_)
+            if value.time().is_some() =>
+        {
             Bounds::UNKNOWN
         }
         // So may a number.
         Indexed::Flat(_) if value.number().is_some() => Bounds::UNKNOWN,
-        Indexed::As(Kind::Keyword | Kind::Keywords, _) | Indexed::Flat(_) if text.len() > MAX_TERM_BYTES => {
+        Indexed::As(FieldKind::Keyword | FieldKind::Keywords, _) | Indexed::Flat(_)
+            if text.len() > MAX_TERM_BYTES =>
+        {
             Bounds::UNKNOWN
         }
-        Indexed::As(Kind::Keyword | Kind::Keywords, name) | Indexed::Flat(name) => {
+        Indexed::As(FieldKind::Keyword | FieldKind::Keywords, name) | Indexed::Flat(name) => {
             dsl(json!({ "term": { name: text } }))
         }
-        Indexed::As(Kind::Boolean, name) => match text {
+        Indexed::As(FieldKind::Boolean, name) => match text {
             "true" | "false" => dsl(json!({ "term": { name: text } })),
             _ => nothing(),
         },
-        Indexed::As(Kind::Long, name) if value.number().is_some_and(is_rounded) => {
+        Indexed::As(FieldKind::Long, name) if value.number().is_some_and(is_rounded) => {
             Bounds::at_most(exists_query(&name))
         }
-        Indexed::As(Kind::Long | Kind::Double, name) => match value.number() {
+        Indexed::As(FieldKind::Long | FieldKind::Double, name) => match value.number() {
             Some(number) => dsl(json!({ "range": { name: { "gte": number, "lte": number } } })),
             None => nothing(),
         },
-        Indexed::As(Kind::Date | Kind::DateNanos, name) => match value.time() {
+        Indexed::As(FieldKind::Date | FieldKind::DateNanos, name) => match value.time() {
             Some(time) => {
                 let time = time.to_string();
                 dsl(json!({ "range": { name: { "gte": time, "lte": time } } }))
             }
             None => nothing(),
         },
-        Indexed::As(Kind::Text | Kind::FlatObject | Kind::KeywordMap, _) | Indexed::No => Bounds::UNKNOWN,
+        Indexed::As(FieldKind::Text | FieldKind::FlatObject | FieldKind::KeywordMap, _) | Indexed::No => {
+            Bounds::UNKNOWN
+        }
     }
 }
 
 fn glob(name: &str, pattern: &Glob) -> Bounds {
-    let Indexed::As(Kind::Keyword | Kind::Keywords, name) = indexed(name) else {
+    let Indexed::As(FieldKind::Keyword | FieldKind::Keywords, name) = indexed(name) else {
         return Bounds::UNKNOWN;
     };
     if pattern.as_str().len() > MAX_TERM_BYTES {
@@ -161,11 +171,13 @@ fn glob(name: &str, pattern: &Glob) -> Bounds {
 
 fn compare(name: &str, comparison: Comparison, value: &Literal) -> Bounds {
     let wanted = match indexed(name) {
-        Indexed::As(Kind::Long, name) if value.number().is_some_and(is_rounded) => {
+        Indexed::As(FieldKind::Long, name) if value.number().is_some_and(is_rounded) => {
             return Bounds::at_most(exists_query(&name));
         }
-        Indexed::As(Kind::Long | Kind::Double, name) => value.number().map(|number| (name, json!(number))),
-        Indexed::As(Kind::Date | Kind::DateNanos, name) => {
+        Indexed::As(FieldKind::Long | FieldKind::Double, name) => {
+            value.number().map(|number| (name, json!(number)))
+        }
+        Indexed::As(FieldKind::Date | FieldKind::DateNanos, name) => {
             value.time().map(|time| (name, json!(time.to_string())))
         }
         _ => return Bounds::UNKNOWN,

@@ -1,6 +1,6 @@
 //! Describes a line of a trace in short.
 
-use line::Document;
+use log_normalizer::Document;
 use schema::{FIELDS, field, level};
 use serde_json::Value;
 use terminal::escaped;

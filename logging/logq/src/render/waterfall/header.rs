@@ -6,17 +6,17 @@ use std::{
 };
 
 use chrono::{DateTime, Local};
-use line::Time;
+use log_normalizer::Time;
 use schema::{field, level};
 use terminal::escaped;
 
-use super::{super::duration::format_duration, Waterfall, row::Row};
+use super::{super::duration::format_duration, Waterfall, row::WaterfallRow};
 
 impl Waterfall {
     /// Writes the trace and photo ids, times, and line counts by component.
     pub(super) fn write_header(
         &self,
-        rows: &[Row<'_>],
+        rows: &[WaterfallRow<'_>],
         (first, last): (Time, Time),
         out: &mut impl Write,
     ) -> io::Result<()> {
@@ -45,10 +45,10 @@ impl Waterfall {
         if first < last {
             times.push(format!("took {}", format_duration(first, last)));
         }
-        let related = rows.iter().filter(|row| row.is_related).count();
-        times.push(format!("lines {}", rows.len() - related));
-        if related > 0 {
-            times.push(format!("related {related}"));
+        let untraced = rows.iter().filter(|row| row.is_untraced).count();
+        times.push(format!("lines {}", rows.len() - untraced));
+        if untraced > 0 {
+            times.push(format!("without a trace {untraced}"));
         }
         let worst = level::ALL
             .iter()

@@ -15,20 +15,19 @@ use std::{
     io::{self, Write},
 };
 
-use line::Time;
+use log_normalizer::Time;
 use terminal::escaped;
 
 use self::{
-    row::{Row, rows},
-    scale::Scale,
+    row::{WaterfallRow, rows},
+    scale::TimeScale,
 };
 use super::{
     duration::format_duration,
     output_width::{OutputWidth, pad_end, width},
     palette::Palette,
-    pretty::RELATED,
 };
-use crate::source::Entry;
+use crate::entry::Entry;
 
 /// Width of a time column.
 const TIME_COLUMNS: usize = 8;
@@ -44,7 +43,7 @@ pub struct Waterfall {
 
 impl Waterfall {
     /// Draws the lines of one trace in order of their start: start, gap to the previous line, bar, duration and
-    /// description. Related lines may precede or follow the trace.
+    /// description. Lines without a trace id, `~`, may precede or follow the trace.
     ///
     /// # Errors
     /// An I/O error of the output.
@@ -55,7 +54,7 @@ impl Waterfall {
         };
         self.write_header(&rows, span, out)?;
         writeln!(out)?;
-        let layout = Layout::new(&rows, span, self.width);
+        let layout = WaterfallLayout::new(&rows, span, self.width);
         let dim = self.palette.dim;
         writeln!(
             out,
@@ -76,9 +75,9 @@ impl Waterfall {
 
     fn write_row(
         &self,
-        row: &Row<'_>,
+        row: &WaterfallRow<'_>,
         before: Option<Time>,
-        layout: &Layout,
+        layout: &WaterfallLayout,
         out: &mut impl Write,
     ) -> io::Result<()> {
         let Palette { dim, component, .. } = self.palette;
@@ -92,11 +91,6 @@ impl Waterfall {
             String::new()
         };
         let description = describe::describe(row.document);
-        let description = if row.is_related {
-            format!("{RELATED}: {description}")
-        } else {
-            description
-        };
         let (severity, columns) = match describe::severity_mark(row.document) {
             Some(severity) => (
                 format!("{style}{severity}{style:#} "),
@@ -133,22 +127,22 @@ impl Waterfall {
 }
 
 /// The column layout.
-struct Layout {
+struct WaterfallLayout {
     /// Width of the name column.
     label: usize,
     /// Width of the description column.
     description_columns: usize,
-    scale: Scale,
+    scale: TimeScale,
     /// Components with lines of several pods.
     multi_pod: BTreeSet<String>,
 }
 
-impl Layout {
-    fn new(rows: &[Row<'_>], span: (Time, Time), output: OutputWidth) -> Self {
+impl WaterfallLayout {
+    fn new(rows: &[WaterfallRow<'_>], span: (Time, Time), output: OutputWidth) -> Self {
         let mut layout = Self {
             label: 0,
             description_columns: 0,
-            scale: Scale::new(span, 0),
+            scale: TimeScale::new(span, 0),
             multi_pod: components_with_several_pods(rows),
         };
         let labels = rows.iter().map(|row| width(&layout.label(row)));
@@ -161,13 +155,13 @@ impl Layout {
         let taken = TIME_COLUMNS + 1 + TIME_COLUMNS + 1 + layout.label + 1 + 1 + TIME_COLUMNS + 1;
         let left = output.columns.saturating_sub(taken);
         let columns = (left * 2 / 5).clamp(9, 60);
-        layout.scale = Scale::new(span, columns);
+        layout.scale = TimeScale::new(span, columns);
         layout.description_columns = left.saturating_sub(columns).max(8);
         layout
     }
 
     /// The component, and its pod if there are several.
-    fn label(&self, row: &Row<'_>) -> String {
+    fn label(&self, row: &WaterfallRow<'_>) -> String {
         let component = row.component();
         let pod = row.pod().filter(|_| self.multi_pod.contains(component));
         escaped(&match pod {
@@ -188,7 +182,7 @@ impl Layout {
     }
 }
 
-fn components_with_several_pods(rows: &[Row<'_>]) -> BTreeSet<String> {
+fn components_with_several_pods(rows: &[WaterfallRow<'_>]) -> BTreeSet<String> {
     let mut pods: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for row in rows {
         pods.entry(row.component()).or_default().extend(row.pod());

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use line::{Document, Time};
+use log_normalizer::{Document, Time};
 use schema::field;
 use serde_json::Value;
 
-use crate::{query::related, source::Entry};
+use crate::entry::Entry;
 
 /// PostgreSQL's time resolution: the logged operation ended within this many nanoseconds after the time of its line.
 const POSTGRESQL_NANOS: i64 = 1_000_000;
@@ -15,21 +15,22 @@ const POSTGRESQL_NANOS: i64 = 1_000_000;
 const MAX_SECONDS: f64 = 1e6;
 
 /// A line with the start and end of its operation.
-pub struct Row<'e> {
+pub struct WaterfallRow<'e> {
     pub document: &'e Document,
     pub begin: Time,
     pub end: Time,
-    pub is_related: bool,
+    /// A line of the broker, which has no trace id.
+    pub is_untraced: bool,
 }
 
-impl<'e> Row<'e> {
+impl<'e> WaterfallRow<'e> {
     fn from_document(document: &'e Document) -> Option<Self> {
         let end = document.timestamp()?;
         Some(Self {
             document,
             begin: later(end, -duration(document)),
             end,
-            is_related: document.has_tag(related::TAG),
+            is_untraced: document.trace_id().is_none(),
         })
     }
 
@@ -48,10 +49,10 @@ impl<'e> Row<'e> {
 }
 
 /// The rows by start; of equal starts, the longest first. Omits lines without a time.
-pub fn rows(entries: &[Entry]) -> Vec<Row<'_>> {
-    let mut rows: Vec<Row<'_>> = entries
+pub fn rows(entries: &[Entry]) -> Vec<WaterfallRow<'_>> {
+    let mut rows: Vec<WaterfallRow<'_>> = entries
         .iter()
-        .filter_map(|entry| Row::from_document(&entry.document))
+        .filter_map(|entry| WaterfallRow::from_document(&entry.document))
         .collect();
     order_sessions(&mut rows);
     rows.sort_by_key(|row| (row.begin, std::cmp::Reverse(row.end)));
@@ -60,8 +61,8 @@ pub fn rows(entries: &[Entry]) -> Vec<Row<'_>> {
 
 /// Separates the rows of a PostgreSQL session. It runs one statement at a time, but its times are in milliseconds, so
 /// rows may overlap: move a row behind its predecessor.
-fn order_sessions<'e>(rows: &mut [Row<'e>]) {
-    type Numbered<'r, 'e> = Vec<(i64, &'r mut Row<'e>)>;
+fn order_sessions<'e>(rows: &mut [WaterfallRow<'e>]) {
+    type Numbered<'r, 'e> = Vec<(i64, &'r mut WaterfallRow<'e>)>;
     let mut sessions: HashMap<(Option<&str>, &str), Numbered<'_, 'e>> = HashMap::new();
     for row in rows {
         let document = row.document;
@@ -85,10 +86,10 @@ fn order_sessions<'e>(rows: &mut [Row<'e>]) {
     }
 }
 
-/// From the first start to the last end. Ignores related lines unless there are no others.
-pub fn span(rows: &[Row<'_>]) -> Option<(Time, Time)> {
-    let alone = rows.iter().all(|row| row.is_related);
-    let shown_rows = || rows.iter().filter(|row| alone || !row.is_related);
+/// From the first start to the last end. Ignores lines without a trace id unless there are no others.
+pub fn span(rows: &[WaterfallRow<'_>]) -> Option<(Time, Time)> {
+    let alone = rows.iter().all(|row| row.is_untraced);
+    let shown_rows = || rows.iter().filter(|row| alone || !row.is_untraced);
     let first = shown_rows().map(|row| row.begin).min()?;
     let last = shown_rows().map(|row| row.end).max()?;
     Some((first, last))

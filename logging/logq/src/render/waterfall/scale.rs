@@ -1,23 +1,23 @@
 //! Positions on the time axis.
 
-use line::Time;
+use log_normalizer::Time;
 
 use super::{
     super::{
         duration::format_duration,
         output_width::{pad_end, width},
     },
-    row::Row,
+    row::WaterfallRow,
 };
 
 /// Maps times to columns.
-pub struct Scale {
+pub struct TimeScale {
     pub first: Time,
     last: Time,
     pub columns: usize,
 }
 
-impl Scale {
+impl TimeScale {
     pub const fn new((first, last): (Time, Time), columns: usize) -> Self {
         Self { first, last, columns }
     }
@@ -37,9 +37,9 @@ impl Scale {
     }
 
     /// A bar or a point.
-    pub fn bar(&self, row: &Row<'_>) -> String {
+    pub fn bar(&self, row: &WaterfallRow<'_>) -> String {
         let (from, to) = (self.column(row.begin), self.column(row.end));
-        let mark = match (row.is_related, row.begin == row.end) {
+        let mark = match (row.is_untraced, row.begin == row.end) {
             (true, _) => "~",
             (false, true) => "·",
             (false, false) => "━",

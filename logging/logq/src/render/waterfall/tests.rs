@@ -1,4 +1,4 @@
-use line::Document;
+use log_normalizer::Document;
 use serde_json::{Value, json};
 
 use super::*;
@@ -42,11 +42,11 @@ fn statement(number: u64, millis: u64, took: f64, step: &str, text: &str) -> Ent
 /// The lines of an upload that is accepted and then fails, as in the demo.
 fn upload() -> Vec<Entry> {
     const INSERT: &str = "WITH new AS (\n  INSERT INTO photo (id, project)\n\tVALUES ($1, $2) RETURNING id)\nINSERT INTO outbox SELECT id FROM new";
-    let mut related = json!({
-        "tags": ["related"], "@timestamp": "2026-11-22T16:14:29.000000000Z", "component": "rabbitmq", "level": "warn",
+    let mut broker = json!({
+        "@timestamp": "2026-11-22T16:14:29.000000000Z", "component": "rabbitmq", "level": "warn",
         "message": "closing AMQP connection <0.11.0>:\nclient unexpectedly closed TCP connection",
     });
-    related["kubernetes"]["pod"] = json!("rabbitmq-0");
+    broker["kubernetes"]["pod"] = json!("rabbitmq-0");
     vec![
         statement(1, 28_445, 0.096, "statement", "BEGIN; SET application_name = 'x'"),
         // The order within a millisecond is that of the session.
@@ -68,7 +68,7 @@ fn upload() -> Vec<Entry> {
                 },
             }),
         ),
-        entry(related),
+        entry(broker),
         line(
             "anonymizer",
             "anonymizer-5b8d6-k9q2w",
@@ -176,7 +176,7 @@ fn trace_without_lines_and_with_one_line() {
         "irmgard-a",
         1,
         "info",
-        "irmgard serves",
+        "irmgard started",
         json!({}),
     )];
     insta::assert_snapshot!("alone", drawn(&alone, 80, true));

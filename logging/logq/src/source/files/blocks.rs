@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, io, path::PathBuf};
 
-use line::Time;
+use log_normalizer::Time;
 use memchr::{memchr, memrchr};
 use schema::MAX_CONTENT_BYTES;
 
@@ -55,12 +55,6 @@ impl BlockReader {
             error: None,
             free_buffers: Vec::new(),
         }
-    }
-
-    pub fn from_input(input: Input, size: usize) -> Self {
-        let mut blocks = Self::new(VecDeque::new(), size);
-        blocks.input = Some(input);
-        blocks
     }
 
     /// Takes back the buffer of a block.

@@ -8,26 +8,23 @@ use std::{
 
 use super::{
     FileError,
-    folder::{FoundFile, deduplicate, list_log_files},
+    folder::{FoundFile, POD_LIST, deduplicate, list_log_files},
 };
-use line::{Origin, Place, Pods};
+use log_normalizer::{ContainerRef, Origin, PodList};
 
 pub(super) const STDIN: &str = "-";
-
-/// The pod list beside a folder: the output of `kubectl get pods -A -o json`.
-pub(super) const POD_LIST: &str = "pods.json";
 
 /// A source of lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogSource {
     /// All files of a container.
-    Container(Container),
+    Container(ContainerFiles),
     /// A file without metadata.
     File(PlainFile),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Container {
+pub struct ContainerFiles {
     pub origin: Origin,
     /// Oldest first: rotated files precede the current one.
     pub files: Vec<PathBuf>,
@@ -44,7 +41,7 @@ pub struct PlainFile {
 pub struct Discovery {
     pub sources: Vec<LogSource>,
     /// Pods of all pod lists, also without a file.
-    pub pods: Pods,
+    pub pods: PodList,
     pub errors: Vec<FileError>,
 }
 
@@ -55,7 +52,7 @@ pub struct Discovery {
 pub fn discover(paths: &[PathBuf]) -> Result<Discovery, FileError> {
     let mut discovery = Discovery::default();
     let mut files = Vec::new();
-    let mut pods = Pods::default();
+    let mut pods = PodList::default();
     for path in paths {
         if path.as_os_str() == STDIN {
             discovery.sources.push(LogSource::File(PlainFile { file: None }));
@@ -68,8 +65,8 @@ pub fn discover(paths: &[PathBuf]) -> Result<Discovery, FileError> {
         }
         match read_pod_list(path) {
             Ok(Some((path, list))) => {
-                if list.strange() > 0 {
-                    let count = list.strange();
+                if list.invalid_items() > 0 {
+                    let count = list.invalid_items();
                     discovery.errors.push(FileError::InvalidPods { path, count });
                 }
                 pods.extend(&list);
@@ -84,7 +81,7 @@ pub fn discover(paths: &[PathBuf]) -> Result<Discovery, FileError> {
         }
         files.extend(found);
     }
-    let mut containers: BTreeMap<Place, Vec<PathBuf>> = BTreeMap::new();
+    let mut containers: BTreeMap<ContainerRef, Vec<PathBuf>> = BTreeMap::new();
     for FoundFile { path, place, .. } in deduplicate(files) {
         match place {
             Some(place) => containers.entry(place).or_default().push(path),
@@ -96,7 +93,7 @@ pub fn discover(paths: &[PathBuf]) -> Result<Discovery, FileError> {
     let containers = containers.into_iter().map(|(container, mut files)| {
         files.sort_by_cached_key(|file| age_key(file));
         let origin = pods.origin(container);
-        LogSource::Container(Container { origin, files })
+        LogSource::Container(ContainerFiles { origin, files })
     });
     discovery.sources.splice(..0, containers);
     discovery.pods = pods;
@@ -125,11 +122,11 @@ pub(super) fn pod_list_candidates(folder: &Path) -> [PathBuf; 2] {
 }
 
 /// Reads the pod list in or beside a folder.
-fn read_pod_list(folder: &Path) -> Result<Option<(PathBuf, Pods)>, FileError> {
+fn read_pod_list(folder: &Path) -> Result<Option<(PathBuf, PodList)>, FileError> {
     for path in pod_list_candidates(folder) {
         match fs::read(&path) {
             Ok(json) => {
-                return match Pods::read(&json) {
+                return match PodList::read(&json) {
                     Ok(pods) => Ok(Some((path, pods))),
                     Err(error) => Err(FileError::Pods { path, error }),
                 };

@@ -2,13 +2,16 @@
 
 use std::vec;
 
-use line::{Line, Origin, normalize};
+use log_normalizer::{Origin, RawLine, json::Arena};
 
 use super::{
-    Entry, FileError, LogSource, RenderWork, RenderedBlock, RenderedLine,
-    pool::{OrderedResults, Pool, Work},
+    FileError, LogSource,
+    pool::{OrderedResults, Work, WorkerPool},
 };
-use crate::{filter::Filter, source::merge::Timed};
+use crate::{
+    entry::{Entry, Timed},
+    filter::{Filter, Lack, Matcher},
+};
 
 /// The items of one source, in order.
 pub struct OrderedItems<W: SplitWork> {
@@ -23,17 +26,9 @@ pub trait SplitWork: Work {
     fn split(output: Self::Output) -> Vec<Self::Item>;
 }
 
-impl SplitWork for RenderWork {
-    type Item = RenderedLine;
-
-    fn split(output: RenderedBlock) -> Vec<RenderedLine> {
-        output.lines().collect()
-    }
-}
-
 /// Converts lines to entries.
 pub struct EntryWork {
-    pub filter: Filter,
+    pub matcher: Matcher,
 }
 
 impl Work for EntryWork {
@@ -43,11 +38,21 @@ impl Work for EntryWork {
         Vec::new()
     }
 
-    fn add_line(&self, line: &Line<'_>, origin: &Origin, output: &mut Self::Output) {
-        let document = normalize(line, origin);
-        if self.filter.matches(&document) {
-            let raw = Some(line.content.to_vec());
-            output.push(Entry { document, raw });
+    fn add_line(
+        &self,
+        line: &RawLine<'_>,
+        origin: &Origin,
+        arena: &Arena,
+        output: &mut Self::Output,
+    ) -> Option<Lack> {
+        match self.matcher.find(line, origin, arena) {
+            Ok(found) => {
+                let raw = Some(line.content.to_vec());
+                let document = found.into_document();
+                output.push(Entry { document, raw });
+                None
+            }
+            Err(lack) => lack,
         }
     }
 }
@@ -64,7 +69,7 @@ impl<W: SplitWork> OrderedItems<W> {
     /// Creates readers for the sources, without opening them.
     pub fn all(found: Vec<LogSource>, filter: &Filter, work: W) -> Vec<Self> {
         let sources = found.len();
-        let pool = Pool::new(work);
+        let pool = WorkerPool::new(work);
         let reader = |found| Self {
             blocks: pool.source(found, filter, sources),
             ready: Vec::new().into_iter(),

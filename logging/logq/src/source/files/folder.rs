@@ -7,16 +7,36 @@ use std::{
     collections::HashMap,
     fs::{self, Metadata},
     io::ErrorKind,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-use line::Place;
+use log_normalizer::ContainerRef;
 use walkdir::{DirEntry, WalkDir};
 
-use super::{FileError, discover::POD_LIST, tail::FileId};
+use super::FileError;
 
 /// Maximum length of a chain of links, as in Linux (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
+
+/// The pod list beside a folder: the output of `kubectl get pods -A -o json`.
+pub(super) const POD_LIST: &str = "pods.json";
+
+/// Identifies a file independent of its name. The system may reuse an inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+}
+
+impl FileId {
+    pub(super) fn from_metadata(data: &Metadata) -> Self {
+        Self {
+            device: data.dev(),
+            inode: data.ino(),
+        }
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FoundFile {
@@ -25,7 +45,7 @@ pub(super) struct FoundFile {
     pub path: PathBuf,
     pub size: u64,
     /// The container of the file.
-    pub place: Option<Place>,
+    pub place: Option<ContainerRef>,
     /// Not a pipe.
     regular: bool,
 }
@@ -105,7 +125,7 @@ fn is_dangling(path: &Path, error: ErrorKind) -> bool {
 }
 
 /// Finds the container of a file, by its path or a link on the way to it. Returns that path, too.
-fn locate_container(path: PathBuf) -> (PathBuf, Option<Place>) {
+fn locate_container(path: PathBuf) -> (PathBuf, Option<ContainerRef>) {
     let mut at = path.clone();
     for _ in 0..MAX_LINKS {
         if let Some(place) = container_ref(&at) {
@@ -117,11 +137,11 @@ fn locate_container(path: PathBuf) -> (PathBuf, Option<Place>) {
     (path, None)
 }
 
-fn container_ref(file: &Path) -> Option<Place> {
+fn container_ref(file: &Path) -> Option<ContainerRef> {
     let name = file.file_name()?.to_str()?;
     let (start, rest) = name.split_once('.')?;
     let numbered = start.bytes().all(|b| b.is_ascii_digit()) && rest.starts_with("log");
-    numbered.then(|| Place::of_file(file)).flatten()
+    numbered.then(|| ContainerRef::from_log_path(file)).flatten()
 }
 
 /// Hidden files of other programs.

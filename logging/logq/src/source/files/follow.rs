@@ -7,15 +7,16 @@ use std::{
 };
 
 use super::{
-    FileError, open, resolve,
+    FileError, FileSource, open, resolve,
     tail::{Start, Tail},
 };
 use crate::{
-    cli::Search,
-    follow::{Backlog, Feed, FeedEnd, FeedSink},
+    entry::Entry,
     query::{Query, ResolvedContext},
-    search::{ContextLines, SourceProbe, missing_so_far, unknown_dependencies_note},
-    source::Entry,
+    source::{
+        feed::{Backlog, Feed, FeedEnd, FeedOptions, FeedSink},
+        missing::missing_so_far,
+    },
 };
 
 /// How long to wait for lines before the next check for cancellation.
@@ -34,14 +35,12 @@ pub struct PipeFeed {
 pub struct FileFeed {
     paths: Vec<PathBuf>,
     query: Query,
-    backlog: Backlog,
-    context_lines: ContextLines,
+    options: FeedOptions,
 }
 
 /// The feed of these files.
 #[must_use]
-pub fn feed_for(search: &Search, query: &Query) -> Box<dyn Feed> {
-    let paths = search.files.clone();
+pub fn feed_for(paths: Vec<PathBuf>, query: &Query, options: FeedOptions) -> Box<dyn Feed> {
     let query = query.clone();
     if paths.iter().all(|path| path.as_os_str() == "-") {
         return Box::new(PipeFeed { paths, query });
@@ -49,8 +48,7 @@ pub fn feed_for(search: &Search, query: &Query) -> Box<dyn Feed> {
     Box::new(FileFeed {
         paths,
         query,
-        backlog: Backlog::from_options(search),
-        context_lines: ContextLines::from_options(&search.show),
+        options,
     })
 }
 
@@ -70,7 +68,10 @@ impl Feed for FileFeed {
         let mut tail = Tail::open(&self.paths, Start::End)?;
         let mut recent_ids = self.send_past(sink)?;
         sink.end_past()?;
-        for note in missing_so_far(&self.query, SourceProbe::Files(&self.paths)) {
+        let source = FileSource {
+            paths: self.paths.clone(),
+        };
+        for note in missing_so_far(&self.query, &source) {
             sink.send_note(note)?;
         }
         loop {
@@ -95,10 +96,10 @@ impl FileFeed {
     fn send_past(&self, sink: &FeedSink) -> Result<RecentIds, FeedEnd> {
         let context = self.resolve(sink)?;
         let mut recent_ids = RecentIds::default();
-        if self.backlog == Backlog::Last(0) {
+        if self.options.backlog == Backlog::Last(0) {
             return Ok(recent_ids);
         }
-        let filter = if self.context_lines.is_wanted() {
+        let filter = if self.options.context_lines.is_wanted() {
             self.query.scope(&context)
         } else {
             self.query.filter(&context)
@@ -134,9 +135,6 @@ impl FileFeed {
             context => context?,
         };
         sink.send_context(context.clone())?;
-        if let Some(note) = unknown_dependencies_note(&self.query, &context) {
-            sink.send_note(note)?;
-        }
         Ok(context)
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use flate2::bufread::MultiGzDecoder;
-use line::Time;
+use log_normalizer::Time;
 
 use super::FileError;
 

@@ -1,12 +1,12 @@
 //! Splits blocks into lines.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use line::{Cri, Joiner, Line, Origin, Time, timestamped};
+use log_normalizer::{Cri, Joiner, Origin, RawLine, Time, timestamped};
 use memchr::memchr;
 
 use super::blocks::{Block, MAX_LINE_BYTES};
-use crate::filter::{Filter, Prefilter, has_escapes};
+use crate::filter::{Filter, LeftOut, Prefilter, has_escapes};
 
 /// Splits the blocks of one source into candidate lines.
 #[derive(Debug)]
@@ -15,12 +15,15 @@ pub struct LineSplitter {
     /// A line without the kubelet's prefix was not written by the kubelet.
     pub is_kubelet: bool,
     prefilter: Prefilter,
+    /// Where to count lines that the filter leaves out.
+    pub left_out: Option<Arc<LeftOut>>,
 }
 
 impl LineSplitter {
     pub fn new(origin: Origin, filter: &Filter) -> Self {
         Self {
             prefilter: Prefilter::new(filter, &origin),
+            left_out: filter.left_out(),
             is_kubelet: matches!(origin, Origin::Pod(_)),
             origin,
         }
@@ -28,7 +31,7 @@ impl LineSplitter {
 
     /// Calls `take` with every candidate line of the block and of the joiner. Consecutive blocks need the same joiner,
     /// unless it is empty.
-    pub fn for_each_line(&self, block: &Block, joiner: &mut Joiner, take: &mut dyn FnMut(&Line<'_>)) {
+    pub fn for_each_line(&self, block: &Block, joiner: &mut Joiner, take: &mut dyn FnMut(&RawLine<'_>)) {
         let bytes = block.bytes();
         let plain = self.prefilter.is_open() || !has_escapes(bytes);
         let mut idle = joiner.due().is_none();
@@ -52,23 +55,23 @@ impl LineSplitter {
     }
 
     /// Flushes the joiner at the end of the source.
-    pub fn flush(&self, joiner: &mut Joiner, take: &mut dyn FnMut(&Line<'_>)) {
+    pub fn flush(&self, joiner: &mut Joiner, take: &mut dyn FnMut(&RawLine<'_>)) {
         joiner.flush(&mut |line| self.take_if_admitted(&line, take));
     }
 
-    fn take_if_admitted(&self, line: &Line<'_>, take: &mut dyn FnMut(&Line<'_>)) {
+    fn take_if_admitted(&self, line: &RawLine<'_>, take: &mut dyn FnMut(&RawLine<'_>)) {
         if self.prefilter.may_match(&line.content, line.time, false) {
             take(line);
         }
     }
 
     /// A complete JSON line.
-    fn parse_json_line<'a>(&self, line: &'a [u8], offset: u64) -> Option<Line<'a>> {
+    fn parse_json_line<'a>(&self, line: &'a [u8], offset: u64) -> Option<RawLine<'a>> {
         if line.first() == Some(&b'{') {
-            return (!self.is_kubelet).then(|| Line::plain(line, offset));
+            return (!self.is_kubelet).then(|| RawLine::plain(line, offset));
         }
         let cri = Cri::parse(line)?;
-        (!cri.partial && cri.content.first() == Some(&b'{')).then(|| Line::cri(&cri, offset))
+        (!cri.partial && cri.content.first() == Some(&b'{')).then(|| RawLine::cri(&cri, offset))
     }
 
     /// Any other line.
@@ -78,7 +81,7 @@ impl LineSplitter {
         block: &Block,
         offset: u64,
         joiner: &mut Joiner,
-        take: &mut dyn FnMut(&Line<'_>),
+        take: &mut dyn FnMut(&RawLine<'_>),
     ) {
         let Some(part) = PhysicalLine::read(bytes, self.is_kubelet, block.changed, offset) else {
             return;
@@ -91,7 +94,7 @@ impl LineSplitter {
 
 /// A physical line of a file.
 pub struct PhysicalLine<'a> {
-    line: Line<'a>,
+    line: RawLine<'a>,
     /// Whether the next physical line continues it.
     partial: bool,
 }
@@ -101,7 +104,7 @@ impl<'a> PhysicalLine<'a> {
     /// modified. None for an empty kubelet line.
     pub fn read(bytes: &'a [u8], is_kubelet: bool, changed: Option<Time>, offset: u64) -> Option<Self> {
         if let Some(cri) = Cri::parse(bytes) {
-            let line = Line::cri(&cri, offset);
+            let line = RawLine::cri(&cri, offset);
             return Some(Self {
                 line,
                 partial: cri.partial,
@@ -111,17 +114,17 @@ impl<'a> PhysicalLine<'a> {
             if bytes.is_empty() {
                 return None;
             }
-            Line::unmatched(bytes, changed, offset)
+            RawLine::unmatched(bytes, changed, offset)
         } else if let Some((time, content)) = timestamped(bytes) {
-            Line::timed(time, content, offset)
+            RawLine::timed(time, content, offset)
         } else {
-            Line::plain(bytes, offset)
+            RawLine::plain(bytes, offset)
         };
         Some(Self { line, partial: false })
     }
 
     /// Passes the line to the joiner; `take` receives complete lines.
-    pub fn push(self, joiner: &mut Joiner, now: Duration, take: &mut dyn FnMut(Line<'_>)) {
+    pub fn push(self, joiner: &mut Joiner, now: Duration, take: &mut dyn FnMut(RawLine<'_>)) {
         joiner.push(self.line, self.partial, now, take);
     }
 }

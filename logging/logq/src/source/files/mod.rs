@@ -1,17 +1,17 @@
 //! Reads files, folders and standard input.
 //!
 //! All cores process blocks of whole lines; results keep the order. Memory is bounded: a few blocks for each source,
-//! and the [`line::Joiner`]s.
+//! and the [`log_normalizer::Joiner`]s.
 
-pub(super) mod blocks;
+pub(crate) mod blocks;
 mod discover;
 mod entries;
 mod folder;
 mod follow;
 pub(super) mod input;
 mod line_splitter;
-mod pool;
-mod rendered;
+pub(crate) mod pool;
+mod source;
 pub mod tail;
 /// A hint for users who type a search word as a file name.
 fn word_hint(path: &Path, error: &io::Error) -> &'static str {
@@ -24,32 +24,29 @@ fn word_hint(path: &Path, error: &io::Error) -> &'static str {
     }
 }
 
-#[cfg(test)]
-mod tests;
-
 use std::{
     io,
     path::{Path, PathBuf},
 };
 
 pub use self::{
-    discover::{Container, Discovery, LogSource, PlainFile, discover},
+    discover::{ContainerFiles, Discovery, LogSource, PlainFile, discover},
+    entries::SplitWork,
     follow::feed_for,
-    rendered::RenderedLine,
+    pool::Work,
+    source::FileSource,
 };
 use self::{
     entries::{EntryWork, OrderedItems},
-    pool::Pool,
-    rendered::{CountWork, RenderWork, RenderedBlock},
+    pool::WorkerPool,
 };
-use line::{Line, Place, normalize};
+use log_normalizer::{ContainerRef, RawLine, normalize};
 
-use super::{Entry, merge::Merged};
+use super::merge::Merged;
 use crate::{
-    filter::Filter,
+    entry::Entry,
+    filter::{Filter, Matcher},
     query::{Query, ResolvedContext},
-    render::Style,
-    summary::Summary,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +64,10 @@ pub enum FileError {
     InvalidPods { path: PathBuf, count: usize },
     /// An invalid pod list.
     #[error("{path}: {error}")]
-    Pods { path: PathBuf, error: line::PodsError },
+    Pods {
+        path: PathBuf,
+        error: log_normalizer::PodListError,
+    },
 }
 
 impl FileError {
@@ -96,13 +96,13 @@ pub fn resolve(paths: &[PathBuf], query: &Query) -> Result<ResolvedContext, File
     let mut context = ResolvedContext::default();
     let pods = discover(paths)?.pods;
     for (namespace, pod, _) in pods.iter() {
-        let origin = pods.origin(Place {
+        let origin = pods.origin(ContainerRef {
             namespace: namespace.to_owned(),
             pod: pod.to_owned(),
             uid: String::new(),
             container: String::new(),
         });
-        context.learn_from(query, &normalize(&Line::plain(b"{}", 0), &origin));
+        context.learn_from(query, &normalize(&RawLine::plain(b"{}", 0), &origin));
     }
     for entry in open(paths, &query.context_sources())?.flatten() {
         context.learn_from(query, &entry.document);
@@ -110,15 +110,16 @@ pub fn resolve(paths: &[PathBuf], query: &Query) -> Result<ResolvedContext, File
     Ok(context)
 }
 
-/// Counts the matching lines by component and level, in parts to merge.
+/// Processes all lines in blocks, in any order.
 ///
 /// # Errors
 /// A path does not exist, or a folder contains no log files.
-pub fn count_lines(
+pub fn process_blocks<W: Work>(
     paths: &[PathBuf],
     filter: &Filter,
-) -> Result<impl Iterator<Item = Result<(Summary, u64), FileError>> + use<>, FileError> {
-    let pool = Pool::new(CountWork::new(filter.clone()));
+    work: W,
+) -> Result<impl Iterator<Item = Result<W::Output, FileError>> + use<W>, FileError> {
+    let pool = WorkerPool::new(work);
     // Order does not matter, so read each source as if it were the only one.
     let Discovery { sources, errors, .. } = discover(paths)?;
     let sources = sources.into_iter();
@@ -126,16 +127,15 @@ pub fn count_lines(
     Ok(errors.into_iter().map(Err).chain(sources.into_iter().flatten()))
 }
 
-/// Renders the matching lines, by time if there are several sources.
+/// Processes all lines, by time if there are several sources.
 ///
 /// # Errors
 /// A path does not exist, or a folder contains no log files.
-pub fn render_lines(
+pub fn process_lines<W: SplitWork>(
     paths: &[PathBuf],
     filter: &Filter,
-    style: &Style,
-) -> Result<impl Iterator<Item = Result<RenderedLine, FileError>> + use<>, FileError> {
-    let work = RenderWork::new(filter.clone(), style.clone());
+    work: W,
+) -> Result<impl Iterator<Item = Result<W::Item, FileError>> + use<W>, FileError> {
     let Discovery { sources, errors, .. } = discover(paths)?;
     let lines = Merged::new(OrderedItems::all(sources, filter, work));
     Ok(errors.into_iter().map(Err).chain(lines))
@@ -149,10 +149,6 @@ pub fn open(
     paths: &[PathBuf],
     filter: &Filter,
 ) -> Result<impl Iterator<Item = Result<Entry, FileError>> + use<>, FileError> {
-    let work = EntryWork {
-        filter: filter.clone(),
-    };
-    let Discovery { sources, errors, .. } = discover(paths)?;
-    let lines = Merged::new(OrderedItems::all(sources, filter, work));
-    Ok(errors.into_iter().map(Err).chain(lines))
+    let matcher = Matcher::new(filter.clone());
+    process_lines(paths, filter, EntryWork { matcher })
 }

@@ -11,14 +11,14 @@ use std::{
     thread,
 };
 
-use line::{Joiner, Line, Origin};
+use log_normalizer::{Joiner, Origin, RawLine, json::Arena};
 
 use super::{
-    Container, FileError, LogSource, PlainFile,
+    ContainerFiles, FileError, LogSource, PlainFile,
     blocks::{Block, BlockReader},
     line_splitter::LineSplitter,
 };
-use crate::filter::Filter;
+use crate::filter::{Filter, Lack};
 
 /// What to do with lines.
 pub trait Work: Send + Sync + 'static {
@@ -27,39 +27,53 @@ pub trait Work: Send + Sync + 'static {
 
     fn empty(&self) -> Self::Output;
 
-    fn add_line(&self, line: &Line<'_>, origin: &Origin, output: &mut Self::Output);
+    /// Returns what the line lacks, if it is left out because of that. `arena`: empty memory for the line.
+    fn add_line(
+        &self,
+        line: &RawLine<'_>,
+        origin: &Origin,
+        arena: &Arena,
+        output: &mut Self::Output,
+    ) -> Option<Lack>;
 }
 
 /// A thread for each core. The threads end when the last sender is dropped.
-pub struct Pool<W: Work> {
+pub struct WorkerPool<W: Work> {
     work: Arc<W>,
-    jobs: Sender<Job<W>>,
+    jobs: Sender<BlockJob<W>>,
     threads: usize,
 }
 
-struct Job<W: Work> {
+struct BlockJob<W: Work> {
     block: Block,
     splitter: Arc<LineSplitter>,
     done: Sender<JobResult<W>>,
 }
 
 struct JobResult<W: Work> {
-    output: W::Output,
+    output: BlockOutput<W>,
     block: Block,
     /// The joiner after the block, if it was empty before.
     joiner: Joiner,
 }
 
-impl<W: Work> Pool<W> {
+/// The output of a block, and what the lines lack that it left out.
+struct BlockOutput<W: Work> {
+    output: W::Output,
+    without_time: u64,
+    without_level: u64,
+}
+
+impl<W: Work> WorkerPool<W> {
     pub fn new(work: W) -> Self {
         let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let (jobs, queue) = mpsc::channel::<Job<W>>();
+        let (jobs, queue) = mpsc::channel::<BlockJob<W>>();
         let (work, queue) = (Arc::new(work), Arc::new(Mutex::new(queue)));
         for _ in 0..threads {
             let (work, queue) = (Arc::clone(&work), Arc::clone(&queue));
             thread::spawn(move || {
                 let next = || queue.lock().ok()?.recv().ok();
-                while let Some(Job {
+                while let Some(BlockJob {
                     block,
                     splitter,
                     done,
@@ -87,7 +101,7 @@ impl<W: Work> Pool<W> {
     }
 
     /// The same with a block size, and a number of blocks in flight.
-    pub(super) fn source_in_blocks(
+    pub fn source_in_blocks(
         &self,
         source: LogSource,
         filter: &Filter,
@@ -95,7 +109,7 @@ impl<W: Work> Pool<W> {
         ahead: usize,
     ) -> OrderedResults<W> {
         let (origin, files) = match source {
-            LogSource::Container(Container { origin, files }) => {
+            LogSource::Container(ContainerFiles { origin, files }) => {
                 (origin, files.into_iter().map(Some).collect())
             }
             LogSource::File(PlainFile { file }) => {
@@ -133,7 +147,7 @@ pub struct OrderedResults<W: Work> {
     blocks: BlockReader,
     splitter: Arc<LineSplitter>,
     work: Arc<W>,
-    jobs: Sender<Job<W>>,
+    jobs: Sender<BlockJob<W>>,
     /// Maximum number of blocks in flight.
     ahead: usize,
     in_flight: VecDeque<Receiver<JobResult<W>>>,
@@ -151,6 +165,15 @@ enum Stage {
 }
 
 impl<W: Work> OrderedResults<W> {
+    /// A block that is processed again is counted once: here.
+    fn deliver(&self, block: BlockOutput<W>) -> W::Output {
+        if let Some(left_out) = &self.splitter.left_out {
+            left_out.add(Lack::Time, block.without_time);
+            left_out.add(Lack::Level, block.without_level);
+        }
+        block.output
+    }
+
     fn send_blocks(&mut self) {
         while self.stage == Stage::ReadMode && self.in_flight.len() < self.ahead {
             // For a pipe, deliver the result before waiting for more.
@@ -172,7 +195,7 @@ impl<W: Work> OrderedResults<W> {
             let (done, result) = mpsc::channel();
             let splitter = Arc::clone(&self.splitter);
             // If all threads are gone, the result says so.
-            let _ = self.jobs.send(Job {
+            let _ = self.jobs.send(BlockJob {
                 block,
                 splitter,
                 done,
@@ -204,7 +227,7 @@ impl<W: Work> Iterator for OrderedResults<W> {
             if !self.blocks.is_live() {
                 self.send_blocks();
             }
-            return Some(Ok(output));
+            return Some(Ok(self.deliver(output)));
         }
         if let Some(error) = self.error.take() {
             return Some(Err(error));
@@ -212,11 +235,11 @@ impl<W: Work> Iterator for OrderedResults<W> {
         if mem::replace(&mut self.stage, Stage::Ended) == Stage::Ended {
             return None;
         }
-        let mut output = self.work.empty();
+        let mut block = BlockOutput::empty(&*self.work);
         self.splitter.flush(&mut self.joiner, &mut |line| {
-            self.work.add_line(line, &self.splitter.origin, &mut output);
+            block.add_line(&*self.work, line, &self.splitter.origin, &Arena::new());
         });
-        Some(Ok(output))
+        Some(Ok(self.deliver(block)))
     }
 }
 
@@ -225,10 +248,30 @@ fn process_block<W: Work>(
     splitter: &LineSplitter,
     block: &Block,
     joiner: &mut Joiner,
-) -> W::Output {
-    let mut output = work.empty();
+) -> BlockOutput<W> {
+    let mut output = BlockOutput::empty(work);
+    let mut arena = Arena::new();
     splitter.for_each_line(block, joiner, &mut |line| {
-        work.add_line(line, &splitter.origin, &mut output);
+        arena.reset();
+        output.add_line(work, line, &splitter.origin, &arena);
     });
     output
+}
+
+impl<W: Work> BlockOutput<W> {
+    fn empty(work: &W) -> Self {
+        Self {
+            output: work.empty(),
+            without_time: 0,
+            without_level: 0,
+        }
+    }
+
+    fn add_line(&mut self, work: &W, line: &RawLine<'_>, origin: &Origin, arena: &Arena) {
+        match work.add_line(line, origin, arena, &mut self.output) {
+            Some(Lack::Time) => self.without_time += 1,
+            Some(Lack::Level) => self.without_level += 1,
+            None => {}
+        }
+    }
 }

@@ -3,14 +3,14 @@
 //! OpenSearch counts indexed values. If a condition must be tested locally, or a numeric field contains other values,
 //! the lines are read instead. A value longer than [`schema::MAX_TERM_BYTES`] is not indexed and does not count.
 
-use line::Time;
+use log_normalizer::Time;
 use schema::{field, level};
 use serde_json::{Value, json};
 
-use super::{IGNORE_UNAVAILABLE, OpenSearchSource, streams};
+use super::OpenSearchSource;
 use crate::{
     filter::{Filter, aggregatable_field, push_down},
-    opensearch::{Method, Result},
+    opensearch::Result,
     summary::{Histogram, NO_COMPONENT, Stats, Summary, Top, WARN_OR_ERROR},
 };
 
@@ -148,14 +148,7 @@ impl OpenSearchSource {
             "size": 0, "track_total_hits": true, "aggs": aggregations,
             "query": { "bool": { "filter": [push_down(filter).upper.into_dsl()] } },
         });
-        let path = format!("/{}/_search", streams());
-        let answer = self.ask(
-            "count lines",
-            Method::Post,
-            &path,
-            &IGNORE_UNAVAILABLE,
-            Some(&body),
-        )?;
+        let answer = self.search_streams("count lines", &body)?;
         // Without any stream, there are no counts.
         let unindexed = answer.pointer("/aggregations/unindexed").map_or(0, doc_count);
         Ok((unindexed == 0).then_some(answer))

@@ -2,15 +2,13 @@
 
 mod aggregate;
 mod feed;
+mod freshness;
 mod pages;
-mod rhythm;
+mod source;
 
-use std::{
-    io::{self, Write},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
-use line::Time;
+use log_normalizer::Time;
 use schema::{field, label, stream};
 use serde_json::{Value, json};
 use tokio::runtime::{self, Runtime};
@@ -19,10 +17,9 @@ pub use self::{
     aggregate::can_count,
     feed::OpenSearchFeed,
     pages::{PagedLines, page},
-    rhythm::Rhythm,
 };
-use super::Order;
 use crate::{
+    entry::Order,
     filter::{Comparison, DslQuery, Filter, Literal, push_down},
     opensearch::{Client, Method, Result},
     query::{Query, ResolvedContext},
@@ -95,30 +92,6 @@ impl OpenSearchSource {
         PagedLines::new(self, filter, order)
     }
 
-    /// Prints the request for a filter.
-    ///
-    /// # Errors
-    /// An I/O error of the output.
-    pub fn explain(&self, filter: &Filter, out: &mut dyn Write) -> io::Result<()> {
-        if let Some(command) = self.client.command() {
-            writeln!(out, "connection: {command}")?;
-        }
-        writeln!(
-            out,
-            "requests to {}: POST /_search, with a point in time of {}",
-            self.url(),
-            streams()
-        )?;
-        let query = serde_json::to_string_pretty(&page(filter, Order::Forward)).unwrap_or_default();
-        for line in query.lines() {
-            writeln!(out, "{}", terminal::escaped(line))?;
-        }
-        if !push_down(filter).is_exact() {
-            writeln!(out, "logq tests the rest of the query on each line.")?;
-        }
-        Ok(())
-    }
-
     /// Counts the matching lines; None if OpenSearch cannot count them exactly.
     ///
     /// # Errors
@@ -146,14 +119,7 @@ impl OpenSearchSource {
     pub fn has_match(&self, filter: &Filter) -> Result<bool> {
         let mut body = json!({ "size": 0, "terminate_after": 1, "track_total_hits": 1 });
         add_filter(&mut body, filter);
-        let path = format!("/{}/_search", streams());
-        let answer = self.ask(
-            "search a line",
-            Method::Post,
-            &path,
-            &IGNORE_UNAVAILABLE,
-            Some(&body),
-        )?;
+        let answer = self.search_streams("search a line", &body)?;
         let total = answer.pointer("/hits/total/value").and_then(Value::as_u64);
         Ok(total.is_some_and(|total| total > 0))
     }
@@ -193,13 +159,19 @@ impl OpenSearchSource {
         self.values(&Filter::All(vec![filter.clone(), recent]), field::COMPONENT)
     }
 
-    /// The rhythm of these lines, and OpenSearch's time; None without a line in the last day.
+    /// When the newest of these lines arrived; None without a line.
     ///
     /// # Errors
     /// Every error of [`Client::ask`].
-    pub fn rhythm(&self, filter: &Filter) -> Result<Option<(Rhythm, f64)>> {
-        let query = push_down(filter).upper.into_dsl();
-        self.runtime.block_on(Rhythm::ask(&self.client, query))
+    pub fn newest_arrival(&self, filter: &Filter) -> Result<Option<Time>> {
+        let newest = json!({ "newest": { "max": { "field": field::EVENT_INGESTED } } });
+        let mut body = json!({ "size": 0, "track_total_hits": false, "aggs": newest });
+        add_filter(&mut body, filter);
+        let answer = self.search_streams("find the newest line", &body)?;
+        let millis = answer
+            .pointer("/aggregations/newest/value")
+            .and_then(Value::as_f64);
+        Ok(millis.map(|millis| Time::from_nanos(millis as i64 * 1_000_000)))
     }
 
     /// All values of a keyword in the matching lines.
@@ -226,22 +198,13 @@ impl OpenSearchSource {
             "aggs": { "values": { "terms": { "field": field_path, "size": limit } } },
         });
         add_filter(&mut body, filter);
-        let path = format!("/{}/_search", streams());
-        let answer = self.ask(what, Method::Post, &path, &IGNORE_UNAVAILABLE, Some(&body))?;
+        let answer = self.search_streams(what, &body)?;
         let values = answer.pointer("/aggregations/values");
         let buckets = values.and_then(|values| values.get("buckets")?.as_array());
         let buckets = buckets.ok_or_else(|| self.client.unexpected(what, "the response has no buckets"))?;
         let others = values.and_then(|values| values.get("sum_other_doc_count")?.as_u64());
         let keys = buckets.iter().filter_map(|bucket| bucket.get("key")?.as_str());
         Ok((keys.map(str::to_owned).collect(), others))
-    }
-
-    /// The most frequent values of a keyword in the matching lines.
-    ///
-    /// # Errors
-    /// Every error of [`Client::ask`].
-    pub fn frequent_values(&self, filter: &Filter, field_path: &str) -> Result<Vec<String>> {
-        Ok(self.top_values(filter, field_path, MAX_FREQUENT_VALUES)?.0)
     }
 
     fn has_streams(&self) -> Result<bool> {
@@ -266,6 +229,11 @@ impl OpenSearchSource {
             Some(point_in_time) => Ok(point_in_time.to_owned()),
             None => Err(self.client.unexpected(what, "the response has no pit_id")),
         }
+    }
+
+    fn search_streams(&self, what: &str, body: &Value) -> Result<Value> {
+        let path = format!("/{}/_search", streams());
+        self.ask(what, Method::Post, &path, &IGNORE_UNAVAILABLE, Some(body))
     }
 
     fn ask(

@@ -2,16 +2,16 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use line::{Document, Time};
+use log_normalizer::{Document, Time};
 use schema::field;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::{OpenSearchSource, PIT_KEEP_ALIVE, PIT_PATH, add_filter};
 use crate::{
+    entry::{Entry, Order},
     filter::{Comparison, Filter, Literal},
     opensearch::{Error, Method, Result},
-    source::{Entry, Order},
 };
 
 /// Sizes of the first page, which the user waits for, the second, and all others. OpenSearch allows 10,000 lines

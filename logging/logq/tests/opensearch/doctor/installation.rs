@@ -6,7 +6,7 @@ use logq::opensearch::Method;
 use serde_json::{Value, json};
 
 use super::{WHAT, doctor, healthy, problems, report};
-use crate::store::Store;
+use crate::log_store::LogStore;
 
 #[tokio::test]
 async fn healthy_installation_passes() {
@@ -20,7 +20,7 @@ async fn healthy_installation_passes() {
 
 #[tokio::test]
 async fn missing_objects_are_reported() {
-    let Some(store) = Store::empty(WHAT).await else {
+    let Some(store) = LogStore::empty(WHAT).await else {
         return;
     };
     let (code, text) = report(&mut doctor(&store, &[]));

@@ -10,7 +10,7 @@ use std::process::Command;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use crate::store::Store;
+use crate::log_store::LogStore;
 
 const WHAT: &str = "`logq doctor`";
 
@@ -45,21 +45,21 @@ fn arrived(component: &str, seconds: i64, more: Value) -> (String, String, Strin
 }
 
 /// OpenSearch with all objects and recent lines.
-async fn healthy() -> Option<Store> {
-    let store = Store::empty(WHAT).await?;
+async fn healthy() -> Option<LogStore> {
+    let store = LogStore::empty(WHAT).await?;
     store.bootstrap().await;
     let lines = ["irmgard", "anonymizer", "postgres", "rabbitmq"].map(|name| line(name, 1, json!({})));
     store.create(&lines).await;
     Some(store)
 }
 
-fn doctor(store: &Store, arguments: &[&str]) -> Command {
+fn doctor(store: &LogStore, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
     command
         .arg("doctor")
         .args(arguments)
         .env("LOGQ_CONFIG", "")
-        .env("LOGQ_KUBECTL", "/nowhere/kubectl")
+        .env("KUBECONFIG", "/nowhere/kubeconfig")
         .env("LOGQ_OPENSEARCH_URL", store.url());
     command
 }

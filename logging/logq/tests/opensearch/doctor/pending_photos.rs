@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{WHAT, arrived, doctor, problems, report, without_times};
-use crate::store::Store;
+use crate::log_store::LogStore;
 
 const PHOTOS: &str = "photos";
 
@@ -33,10 +33,10 @@ fn verdict(namespace: &str, photo: u64, seconds: i64) -> (String, String, String
     (stream, format!("{id}-{namespace}-{photo}"), text)
 }
 
-/// Without kubectl, the doctor knows the waiting photos only from irmgard's lines.
+/// Without a cluster, the doctor knows the waiting photos only from irmgard's lines.
 #[tokio::test]
 async fn silent_worker_with_waiting_photos_is_reported() {
-    let Some(store) = Store::empty(WHAT).await else {
+    let Some(store) = LogStore::empty(WHAT).await else {
         return;
     };
     store.bootstrap().await;
@@ -68,7 +68,7 @@ async fn silent_worker_with_waiting_photos_is_reported() {
 
 #[tokio::test]
 async fn photos_of_all_namespaces_are_checked() {
-    let Some(store) = Store::empty(WHAT).await else {
+    let Some(store) = LogStore::empty(WHAT).await else {
         return;
     };
     store.bootstrap().await;

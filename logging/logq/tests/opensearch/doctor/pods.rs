@@ -3,7 +3,6 @@
 use std::{
     fs::{self, OpenOptions},
     io::Write,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -12,32 +11,22 @@ use logq::opensearch::Method;
 use serde_json::{Value, json};
 
 use super::{WHAT, ago, doctor, healthy, problems, report, without_times};
-use crate::{kubectl::stand_in, store::Store};
-
-/// Answers requests for Fluentd's metrics; the stand-in answers the rest.
-const KUBECTL: &str = r#"#!/bin/sh
-case "$*" in
-"get --raw /api/v1/namespaces/photos/pods/fluentd-x:24231/proxy/metrics") cat "$0.metrics" ;;
-*) exec "$STAND_IN" "$@" ;;
-esac
-"#;
+use crate::{api_server::ApiServer, log_store::LogStore};
 
 /// The pods of a cluster and their lines in the kubelet's format.
-struct Cluster {
+struct DoctorFixture {
     folder: tempfile::TempDir,
+    server: ApiServer,
 }
 
-impl Cluster {
+impl DoctorFixture {
     /// Two nodes; only the first has a Fluentd.
     fn new() -> Self {
-        let cluster = Self {
-            folder: tempfile::tempdir().unwrap(),
-        };
-        let kubectl = cluster.path("kubectl");
-        fs::write(&kubectl, KUBECTL).unwrap();
-        fs::set_permissions(&kubectl, fs::Permissions::from_mode(0o755)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let server = ApiServer::start(folder.path());
+        let cluster = Self { folder, server };
         fs::write(
-            cluster.path("kubectl.metrics"),
+            cluster.path("fluentd-x:24231.metrics"),
             "fluentd_dead_letters_total{tag=\"lines\"} 0.0\n\
              fluentd_output_status_buffer_total_bytes{plugin_id=\"opensearch\"} 1024.0\n\
              fluentd_output_status_buffer_available_space_ratio{plugin_id=\"opensearch\"} 99.9\n",
@@ -98,14 +87,14 @@ impl Cluster {
         let mut list: Value = serde_json::from_slice(&fs::read(self.path("pods.json")).unwrap()).unwrap();
         for pod in list["items"].as_array_mut().unwrap() {
             if pod["metadata"]["name"] == Self::pod(component) {
-                pod["metadata"]["annotations"] = json!({ "stand-in/fault": fault });
+                pod["metadata"]["annotations"] = json!({ "test/fault": fault });
             }
         }
         fs::write(self.path("pods.json"), list.to_string()).unwrap();
     }
 
     /// Stores all lines, except those with this text.
-    async fn ship(&self, store: &Store, without: &str) {
+    async fn ship(&self, store: &LogStore, without: &str) {
         let shipped = tempfile::tempdir().unwrap();
         fs::copy(self.path("pods.json"), shipped.path().join("pods.json")).unwrap();
         for component in ["irmgard", "rabbitmq", "object-store"] {
@@ -127,13 +116,9 @@ impl Cluster {
         store.ask(Method::Post, "/logs-*/_refresh", None).await;
     }
 
-    fn doctor(&self, store: &Store) -> Command {
+    fn doctor(&self, store: &LogStore) -> Command {
         let mut command = doctor(store, &[]);
-        command
-            .env("LOGQ_KUBECTL", self.path("kubectl"))
-            .env("STAND_IN", stand_in())
-            .env("STAND_IN_FOLDER", self.folder.path())
-            .env("STAND_IN_CALLS", self.path("calls"));
+        self.server.configure(&mut command);
         command
     }
 }
@@ -143,8 +128,8 @@ fn append(log: &Path, line: &str) {
     writeln!(log, "{line}").unwrap();
 }
 
-/// The findings about lines, the same from kubectl and from files.
-async fn line_problems(store: &Store, cluster: &Cluster, pods: &Path) -> Vec<Vec<String>> {
+/// The findings about lines, the same from pods and from files.
+async fn line_problems(store: &LogStore, cluster: &DoctorFixture, pods: &Path) -> Vec<Vec<String>> {
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
     let of_lines = |(_, found): (_, Vec<String>)| {
         let lines = found.iter().filter(|text| text.contains(": lines of "));
@@ -162,7 +147,7 @@ async fn line_problems(store: &Store, cluster: &Cluster, pods: &Path) -> Vec<Vec
 #[tokio::test]
 async fn written_lines_are_compared_with_arrived_lines() {
     let Some(store) = healthy().await else { return };
-    let cluster = Cluster::new();
+    let cluster = DoctorFixture::new();
     for (seconds, text) in [(900, "first"), (500, "middle"), (300, "third"), (1, "newest")] {
         cluster.write("irmgard", seconds, text);
     }
@@ -175,11 +160,11 @@ async fn written_lines_are_compared_with_arrived_lines() {
 /// Reports missing lines even if later lines arrived and the newest line is too new to judge.
 #[tokio::test]
 async fn gaps_and_missing_components_are_reported() {
-    let Some(store) = Store::empty(WHAT).await else {
+    let Some(store) = LogStore::empty(WHAT).await else {
         return;
     };
     store.bootstrap().await;
-    let cluster = Cluster::new();
+    let cluster = DoctorFixture::new();
     let pods = cluster.path("pods");
     for (seconds, text) in [(900, "first"), (500, "middle"), (300, "third"), (1, "newest")] {
         cluster.write("irmgard", seconds, text);
@@ -207,11 +192,11 @@ async fn gaps_and_missing_components_are_reported() {
 
 #[tokio::test]
 async fn gap_in_the_middle_is_reported() {
-    let Some(store) = Store::empty(WHAT).await else {
+    let Some(store) = LogStore::empty(WHAT).await else {
         return;
     };
     store.bootstrap().await;
-    let cluster = Cluster::new();
+    let cluster = DoctorFixture::new();
     for (seconds, text) in [(900, "first"), (500, "middle"), (300, "third"), (1, "newest")] {
         cluster.write("irmgard", seconds, text);
     }
@@ -224,14 +209,14 @@ async fn gap_in_the_middle_is_reported() {
     }
 }
 
-/// kubectl mixes both streams of a container, and stack traces with other lines.
+/// The API mixes both streams of a container, and stack traces with other lines.
 #[tokio::test]
 async fn plain_text_lines_are_not_compared() {
-    let Some(store) = Store::empty(WHAT).await else {
+    let Some(store) = LogStore::empty(WHAT).await else {
         return;
     };
     store.bootstrap().await;
-    let cluster = Cluster::new();
+    let cluster = DoctorFixture::new();
     cluster.write("rabbitmq", 600, "started");
     for (stream, text) in [
         ("stderr", "Traceback (most recent call last):"),
@@ -249,11 +234,11 @@ async fn plain_text_lines_are_not_compared() {
 
 #[tokio::test]
 async fn unreadable_pods_are_reported() {
-    let Some(store) = Store::empty(WHAT).await else {
+    let Some(store) = LogStore::empty(WHAT).await else {
         return;
     };
     store.bootstrap().await;
-    let cluster = Cluster::new();
+    let cluster = DoctorFixture::new();
     cluster.write("irmgard", 500, "one");
     cluster.write("rabbitmq", 500, "one");
     cluster.ship(&store, "no line has this").await;
@@ -273,11 +258,11 @@ async fn unreadable_pods_are_reported() {
 /// pod.
 #[tokio::test]
 async fn deleted_lines_do_not_hide_missing_ones() {
-    let Some(store) = Store::empty(WHAT).await else {
+    let Some(store) = LogStore::empty(WHAT).await else {
         return;
     };
     store.bootstrap().await;
-    let cluster = Cluster::new();
+    let cluster = DoctorFixture::new();
     cluster.write("irmgard", 900, "before");
     cluster.ship(&store, "no line has this").await;
     fs::rename(
@@ -296,10 +281,10 @@ async fn deleted_lines_do_not_hide_missing_ones() {
     let missing = "fail: lines of irmgard: 1 of 2 lines have not come: photos/irmgard-a wrote ";
     assert!(found[0].contains(missing), "{found:#?}");
     assert!(!found[0].contains("could not be read"), "{found:#?}");
-    let calls = fs::read_to_string(cluster.path("calls")).unwrap();
-    let logs: Vec<_> = calls.lines().filter(|call| call.contains(" logs ")).collect();
+    let requests = cluster.server.requests();
+    let logs: Vec<_> = requests.iter().filter(|path| path.contains("/log?")).collect();
     assert!(
-        !logs.is_empty() && logs.iter().all(|call| call.contains(" --tail=20000 ")),
-        "{calls}"
+        !logs.is_empty() && logs.iter().all(|path| path.contains("&tailLines=20000&")),
+        "{requests:?}"
     );
 }

@@ -6,7 +6,7 @@ use logq::opensearch::Method;
 use serde_json::json;
 
 use super::{SHORT, line, plain};
-use crate::{running::Running, store::Store};
+use crate::{log_store::LogStore, running::RunningLogq};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const OTHER: &str = "4bf92f3577b34da6a3ce929d0e0e4737";
@@ -21,7 +21,7 @@ fn of(trace: &str) -> serde_json::Value {
 
 #[tokio::test]
 async fn later_trace_of_the_photo_is_shown_from_its_start() {
-    let Some(store) = Store::empty("a trace that becomes known late").await else {
+    let Some(store) = LogStore::empty("a trace that becomes known late").await else {
         return;
     };
     of_a_photo(&store, &[]).await;
@@ -30,13 +30,13 @@ async fn later_trace_of_the_photo_is_shown_from_its_start() {
     of_a_photo(&store, &["-g", "."]).await;
 }
 
-async fn of_a_photo(store: &Store, more: &[&str]) {
+async fn of_a_photo(store: &LogStore, more: &[&str]) {
     store.bootstrap().await;
     store
         .store_lines(&[line("begin", "irmgard", 0.0, json!({ "photo": { "id": 17 } }))])
         .await;
     let arguments = [["--photo", "17", "-o", "jsonl"].as_slice(), &SHORT, more].concat();
-    let mut logq = Running::start(store.url(), &arguments);
+    let mut logq = RunningLogq::start(store.url(), &arguments);
     logq.wait_for("begin");
 
     // The database's lines arrive well before a line names the photo.
@@ -75,7 +75,7 @@ async fn of_a_photo(store: &Store, more: &[&str]) {
 
 #[tokio::test]
 async fn dependency_is_resolved_from_a_new_line() {
-    let Some(store) = Store::empty("a dependency label that arrives late").await else {
+    let Some(store) = LogStore::empty("a dependency label that arrives late").await else {
         return;
     };
     store.bootstrap().await;
@@ -84,7 +84,7 @@ async fn dependency_is_resolved_from_a_new_line() {
         .store_lines(&[line("db-old", "postgres", 0.0, json!({}))])
         .await;
     let arguments = ["-c", "irmgard", "--with-db", "--level", "warn", "-o", "jsonl"];
-    let logq = Running::start(store.url(), &[arguments.as_slice(), &SHORT].concat());
+    let logq = RunningLogq::start(store.url(), &[arguments.as_slice(), &SHORT].concat());
     logq.wait_for_message("the dependencies of these components are unknown");
     wait_for_rounds(&store).await;
 
@@ -109,10 +109,10 @@ async fn dependency_is_resolved_from_a_new_line() {
 
 #[tokio::test]
 async fn following_waits_for_the_first_stream() {
-    let Some(store) = Store::empty("an OpenSearch without streams").await else {
+    let Some(store) = LogStore::empty("an OpenSearch without streams").await else {
         return;
     };
-    let logq = Running::start(store.url(), &[["-o", "jsonl"].as_slice(), &SHORT].concat());
+    let logq = RunningLogq::start(store.url(), &[["-o", "jsonl"].as_slice(), &SHORT].concat());
     wait_for_rounds(&store).await;
     store.bootstrap().await;
     store.store_lines(&[plain("first", 1.0)]).await;
@@ -123,7 +123,7 @@ async fn following_waits_for_the_first_stream() {
 }
 
 /// Waits for several polling rounds: logq gives no signal of a round.
-async fn wait_for_rounds(store: &Store) {
+async fn wait_for_rounds(store: &LogStore) {
     store.ask(Method::Post, "/logs-*/_refresh", None).await;
     tokio::time::sleep(Duration::from_millis(2_500)).await;
 }

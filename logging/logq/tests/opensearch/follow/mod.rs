@@ -4,7 +4,6 @@ mod context;
 mod exit;
 mod options;
 mod outage;
-mod proxy;
 mod restart;
 
 use std::time::Duration;
@@ -12,10 +11,10 @@ use std::time::Duration;
 use logq::opensearch::Method;
 use serde_json::{Value, json};
 
-use crate::{running::Running, store::Store};
+use crate::{log_store::LogStore, running::RunningLogq};
 
 /// A line with its id as message; `second` is relative to 10:00.
-fn line(id: &str, component: &str, second: f64, more: Value) -> (String, String, String) {
+pub fn line(id: &str, component: &str, second: f64, more: Value) -> (String, String, String) {
     let mut document = json!({
         "@timestamp": format!("2026-11-22T10:{:02}:{:012.9}Z", second as u32 / 60, second % 60.0),
         "level": "info",
@@ -35,7 +34,7 @@ pub fn plain(id: &str, second: f64) -> (String, String, String) {
     line(id, "irmgard", second, json!({}))
 }
 
-impl Store {
+impl LogStore {
     /// Stores lines and makes them searchable.
     pub async fn store_lines(&self, lines: &[(String, String, String)]) {
         for (status, error) in self.create(lines).await {
@@ -49,7 +48,7 @@ impl Store {
     }
 
     /// A store with the streams and one line.
-    async fn with_streams(what: &str) -> Option<Self> {
+    pub async fn with_streams(what: &str) -> Option<Self> {
         let store = Self::empty(what).await?;
         store.bootstrap().await;
         store.store_lines(&[plain("begin", 0.0)]).await;
@@ -58,13 +57,13 @@ impl Store {
 }
 
 /// Starts to follow, and waits until logq polls for new lines.
-fn follow(url: &str, arguments: &[&str]) -> Running {
+fn follow(url: &str, arguments: &[&str]) -> RunningLogq {
     let form: &[&str] = if arguments.contains(&"-o") {
         &[]
     } else {
         &["-o", "jsonl"]
     };
-    let running = Running::start(url, &[form, &["--utc"], arguments].concat());
+    let running = RunningLogq::start(url, &[form, &["--utc"], arguments].concat());
     running.wait_for("begin");
     running
 }
@@ -74,7 +73,7 @@ const SHORT: [&str; 2] = ["--order-window", "100ms"];
 
 #[tokio::test]
 async fn new_lines_are_shown_once_and_in_order() {
-    let Some(store) = Store::with_streams("new lines").await else {
+    let Some(store) = LogStore::with_streams("new lines").await else {
         return;
     };
     let mut logq = follow(store.url(), &[]);
@@ -100,7 +99,7 @@ async fn new_lines_are_shown_once_and_in_order() {
 #[tokio::test]
 async fn burst_is_shown_completely_and_once() {
     const BURST: usize = 25_000;
-    let Some(store) = Store::with_streams("a burst").await else {
+    let Some(store) = LogStore::with_streams("a burst").await else {
         return;
     };
     let logq = follow(store.url(), &[&["-o", "raw"], SHORT.as_slice()].concat());
@@ -131,7 +130,7 @@ async fn burst_is_shown_completely_and_once() {
 
 #[tokio::test]
 async fn rollover_loses_and_duplicates_no_line() {
-    let Some(store) = Store::with_streams("a rollover while following").await else {
+    let Some(store) = LogStore::with_streams("a rollover while following").await else {
         return;
     };
     let mut logq = follow(store.url(), &SHORT);
@@ -150,19 +149,22 @@ async fn rollover_loses_and_duplicates_no_line() {
 /// A stream whose lines become searchable late, as on a slow node.
 #[tokio::test]
 async fn late_line_is_not_missed() {
-    let Some(store) = Store::with_streams("lines that become searchable late").await else {
+    let Some(store) = LogStore::with_streams("lines that become searchable late").await else {
         return;
     };
     let logq = follow(store.url(), &SHORT);
-    let refresh = |interval: Value| json!({ "index": { "refresh_interval": interval } });
-    store
-        .ask(
-            Method::Put,
-            "/logs-postgres/_settings",
-            Some(&refresh(json!("-1"))),
-        )
-        .await;
-    let (stream, id, document) = line("late", "postgres", 1.0, json!({}));
+    let change_settings = async |refresh_interval: &str, final_pipeline: &str| {
+        let settings = json!({ "refresh_interval": refresh_interval, "final_pipeline": final_pipeline });
+        let body = json!({ "index": settings });
+        store
+            .ask(Method::Put, "/logs-postgres/_settings", Some(&body))
+            .await;
+    };
+    change_settings("-1", "_none").await;
+    // Stored before the range of a usual round, without the pipeline that would set the time.
+    let ingested = (chrono::Utc::now() - Duration::from_secs(15)).to_rfc3339();
+    let event = json!({ "event": { "id": "late", "ingested": ingested } });
+    let (stream, id, document) = line("late", "postgres", 1.0, event);
     let body: Value = serde_json::from_str(&document).unwrap();
     store
         .ask(Method::Put, &format!("/{stream}/_create/{id}"), Some(&body))
@@ -170,24 +172,16 @@ async fn late_line_is_not_missed() {
     // Stored later, shown earlier.
     store.store_lines(&[plain("early", 2.0)]).await;
     logq.wait_for("early");
-    // Longer than the lookback of most rounds.
-    tokio::time::sleep(Duration::from_secs(12)).await;
     assert_eq!(logq.messages(), ["begin", "early"]);
     store.ask(Method::Post, "/logs-postgres/_refresh", None).await;
     logq.wait_for("late");
-    store
-        .ask(
-            Method::Put,
-            "/logs-postgres/_settings",
-            Some(&refresh(json!("1s"))),
-        )
-        .await;
+    change_settings("1s", "irmgard-logs").await;
 }
 
 /// Measures the delay from OpenSearch to the terminal, and the number of requests.
 #[tokio::test]
 async fn line_is_shown_soon_with_few_requests() {
-    let Some(store) = Store::with_streams("the delay of a line").await else {
+    let Some(store) = LogStore::with_streams("the delay of a line").await else {
         return;
     };
     let logq = follow(store.url(), &["--order-window", "0"]);

@@ -4,14 +4,14 @@ use serde_json::json;
 
 use super::{SHORT, follow, line, plain};
 use crate::{
-    running::{Running, messages},
-    store::Store,
+    log_store::LogStore,
+    running::{RunningLogq, messages},
 };
 
 /// The messages up to the line `last`.
-fn shown(store: &Store, arguments: &[&str], last: &str) -> String {
+fn shown(store: &LogStore, arguments: &[&str], last: &str) -> String {
     let arguments = [["-o", "jsonl", "--utc"].as_slice(), &SHORT, arguments].concat();
-    let mut logq = Running::start(store.url(), &arguments);
+    let mut logq = RunningLogq::start(store.url(), &arguments);
     logq.wait_for(&format!("\"{last}\""));
     assert_eq!(logq.interrupt().0, 0);
     logq.messages().join(" ")
@@ -19,7 +19,7 @@ fn shown(store: &Store, arguments: &[&str], last: &str) -> String {
 
 #[tokio::test]
 async fn backlog_is_selected_like_a_search() {
-    let Some(store) = Store::empty("the backlog").await else {
+    let Some(store) = LogStore::empty("the backlog").await else {
         return;
     };
     store.bootstrap().await;
@@ -41,7 +41,7 @@ async fn backlog_is_selected_like_a_search() {
     );
 
     // No old line appears, even a recent one.
-    let logq = Running::start(store.url(), &["--tail", "0", "-o", "jsonl", "--limit", "1"]);
+    let logq = RunningLogq::start(store.url(), &["--tail", "0", "-o", "jsonl", "--limit", "1"]);
     let mut logq = logq;
     let mut n = 0;
     // Lines count as old until logq starts to poll.
@@ -60,12 +60,12 @@ async fn backlog_is_selected_like_a_search() {
 
 #[tokio::test]
 async fn new_lines_are_selected_like_a_search() {
-    let Some(store) = Store::with_streams("selection of new lines").await else {
+    let Some(store) = LogStore::with_streams("selection of new lines").await else {
         return;
     };
     let select = ["-c", "irmgard", "--level", "info", "-g", "begin|yes", "-v", "not"];
     let more = ["-f", "n not exists", "--limit", "4", "-o", "logfmt"];
-    let mut logq = Running::start(store.url(), &[&select, SHORT.as_slice(), &more].concat());
+    let mut logq = RunningLogq::start(store.url(), &[&select, SHORT.as_slice(), &more].concat());
     logq.wait_for("begin");
     store
         .store_lines(&[
@@ -96,7 +96,7 @@ async fn new_lines_are_selected_like_a_search() {
 
 #[tokio::test]
 async fn context_lines_are_shown_on_arrival() {
-    let Some(store) = Store::with_streams("context of new lines").await else {
+    let Some(store) = LogStore::with_streams("context of new lines").await else {
         return;
     };
     let logq = follow(
@@ -120,7 +120,7 @@ async fn context_lines_are_shown_on_arrival() {
 
 #[tokio::test]
 async fn context_of_old_and_new_matches_is_shown() {
-    let Some(store) = Store::empty("context of old and new lines").await else {
+    let Some(store) = LogStore::empty("context of old and new lines").await else {
         return;
     };
     store.bootstrap().await;
@@ -132,7 +132,7 @@ async fn context_of_old_and_new_matches_is_shown() {
         .store_lines(&lines(0.0, "hit-0 a b hit-1 c d e hit-2 f g"))
         .await;
     let arguments = ["-g", "hit", "--tail", "2", "-C", "1", "--limit", "3", "-o", "raw"];
-    let mut logq = Running::start(store.url(), &[arguments.as_slice(), &SHORT].concat());
+    let mut logq = RunningLogq::start(store.url(), &[arguments.as_slice(), &SHORT].concat());
     logq.wait_for("f");
     store.store_lines(&lines(20.0, "x hit-3 y z")).await;
     assert_eq!(logq.wait_for_exit(), 0);
@@ -141,11 +141,11 @@ async fn context_of_old_and_new_matches_is_shown() {
 
 #[tokio::test]
 async fn every_format_is_complete_at_the_end() {
-    let Some(store) = Store::with_streams("output formats while following").await else {
+    let Some(store) = LogStore::with_streams("output formats while following").await else {
         return;
     };
     for form in ["pretty", "jsonl", "json", "logfmt", "raw"] {
-        let mut logq = Running::start(store.url(), &["-o", form, "--order-window", "0", "--utc"]);
+        let mut logq = RunningLogq::start(store.url(), &["-o", form, "--order-window", "0", "--utc"]);
         // An array element is complete with the next element or the end of the array.
         logq.wait_for(if form == "json" { "[" } else { "begin" });
         assert_eq!(logq.interrupt().0, 0, "{form}");
@@ -165,11 +165,11 @@ async fn every_format_is_complete_at_the_end() {
 
 #[tokio::test]
 async fn name_without_lines_is_reported_once() {
-    let Some(store) = Store::with_streams("a name without lines").await else {
+    let Some(store) = LogStore::with_streams("a name without lines").await else {
         return;
     };
     let arguments = ["-c", "irmgard", "-c", "typo", "-o", "jsonl"];
-    let mut logq = Running::start(store.url(), &arguments);
+    let mut logq = RunningLogq::start(store.url(), &arguments);
     logq.wait_for_message("no lines of component typo so far; names in the lines: irmgard");
     store.store_lines(&[plain("a", 1.0)]).await;
     logq.wait_for("\"a\"");

@@ -5,15 +5,29 @@ use std::time::Duration;
 use logq::opensearch::Method;
 use nix::sys::signal::Signal;
 
-use super::{SHORT, follow, plain, proxy::Proxy};
-use crate::store::Store;
+use test_support::{Behaviour, FaultProxy, eventually};
+
+use super::{SHORT, follow, plain};
+use crate::log_store::LogStore;
+
+/// Closes all connections. New ones get this response.
+fn respond(network: &FaultProxy, status: u16, body: &str) {
+    network.respond_to("", status, body);
+    network.cut();
+}
+
+/// Waits until logq has tried to connect this often from now on.
+async fn wait_for_attempts(network: &FaultProxy, attempts: u64) {
+    let before = network.accepted();
+    eventually("logq connects", async || network.accepted() >= before + attempts).await;
+}
 
 #[tokio::test]
 async fn lines_of_an_outage_are_shown_once_and_it_is_reported() {
-    let Some(store) = Store::with_streams("an outage while following").await else {
+    let Some(store) = LogStore::with_streams("an outage while following").await else {
         return;
     };
-    let network = Proxy::for_server(store.url());
+    let network = FaultProxy::start(store.url()).unwrap();
     let mut logq = follow(&network.url(), &SHORT);
     let mut wanted = vec!["begin".to_owned()];
     for outage in 1..=3 {
@@ -21,9 +35,14 @@ async fn lines_of_an_outage_are_shown_once_and_it_is_reported() {
         store.store_lines(&[plain(&before, f64::from(outage))]).await;
         logq.wait_for(&before);
         match outage {
-            1 => network.refuse(),
-            2 => network.answer(503, r#"{"error":{"type":"x","reason":"not yet"},"status":503}"#),
-            _ => network.answer(
+            1 => network.behave(Behaviour::Refuse).await,
+            2 => respond(
+                &network,
+                503,
+                r#"{"error":{"type":"x","reason":"not yet"},"status":503}"#,
+            ),
+            _ => respond(
+                &network,
                 200,
                 r#"{"hits":{"hits":[]},"_shards":{"total":2,"successful":1,"failed":1,"failures":[]}}"#,
             ),
@@ -32,9 +51,11 @@ async fn lines_of_an_outage_are_shown_once_and_it_is_reported() {
         store
             .store_lines(&[plain(&during, f64::from(outage) + 0.5)])
             .await;
-        // Long enough for several attempts.
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        network.heal();
+        match outage {
+            1 => logq.wait_for_message("the connection was refused"),
+            _ => wait_for_attempts(&network, 3).await,
+        }
+        network.restore().await;
         logq.wait_for(&during);
         wanted.extend([before, during]);
     }
@@ -60,10 +81,10 @@ async fn lines_of_an_outage_are_shown_once_and_it_is_reported() {
 #[tokio::test]
 async fn broken_connections_lose_no_line() {
     const LINES: usize = 3_000;
-    let Some(store) = Store::with_streams("broken connections").await else {
+    let Some(store) = LogStore::with_streams("broken connections").await else {
         return;
     };
-    let network = Proxy::for_server(store.url());
+    let network = FaultProxy::start(store.url()).unwrap();
     let mut logq = follow(&network.url(), &[["-o", "raw"].as_slice(), &SHORT].concat());
     for hundred in 0..LINES / 100 {
         let lines: Vec<_> = (0..100)
@@ -84,7 +105,7 @@ async fn broken_connections_lose_no_line() {
 
 #[tokio::test]
 async fn permanent_errors_end_following() {
-    let Some(store) = Store::with_streams("permanent errors while following").await else {
+    let Some(store) = LogStore::with_streams("permanent errors while following").await else {
         return;
     };
     for (status, word) in [
@@ -92,9 +113,13 @@ async fn permanent_errors_end_following() {
         (403, "(403)"),
         (400, "rejected the request to"),
     ] {
-        let network = Proxy::for_server(store.url());
+        let network = FaultProxy::start(store.url()).unwrap();
         let mut logq = follow(&network.url(), &SHORT);
-        network.answer(status, r#"{"error":{"type":"x","reason":"no"},"status":1}"#);
+        respond(
+            &network,
+            status,
+            r#"{"error":{"type":"x","reason":"no"},"status":1}"#,
+        );
         assert_eq!(logq.wait_for_exit(), 2, "{status}");
         assert!(
             logq.stderr_lines().join("\n").contains(word),
@@ -106,37 +131,38 @@ async fn permanent_errors_end_following() {
 
 #[tokio::test]
 async fn overloaded_server_is_retried() {
-    let Some(store) = Store::with_streams("an overloaded OpenSearch while following").await else {
+    let Some(store) = LogStore::with_streams("an overloaded OpenSearch while following").await else {
         return;
     };
-    let network = Proxy::for_server(store.url());
+    let network = FaultProxy::start(store.url()).unwrap();
     let logq = follow(&network.url(), &SHORT);
-    network.answer(
+    respond(
+        &network,
         429,
         r#"{"error":{"type":"x","reason":"queue is full"},"status":429}"#,
     );
     logq.wait_for_message("too busy");
-    network.heal();
+    network.restore().await;
     store.store_lines(&[plain("a", 1.0)]).await;
     logq.wait_for("\"a\"");
 }
 
 #[tokio::test]
 async fn interrupt_ends_following_during_an_outage() {
-    let Some(store) = Store::with_streams("Ctrl-C during an outage").await else {
+    let Some(store) = LogStore::with_streams("Ctrl-C during an outage").await else {
         return;
     };
     for silent in [false, true] {
-        let network = Proxy::for_server(store.url());
+        let network = FaultProxy::start(store.url()).unwrap();
         let mut logq = follow(&network.url(), &SHORT);
         if silent {
-            network.be_silent();
             // The first response breaks, the next never arrives.
-            tokio::time::sleep(Duration::from_secs(2)).await;
+            network.behave(Behaviour::Stall).await;
+            network.cut();
+            wait_for_attempts(&network, 1).await;
         } else {
-            network.refuse();
+            network.behave(Behaviour::Refuse).await;
             logq.wait_for_message("output pauses");
-            tokio::time::sleep(Duration::from_secs(2)).await;
         }
         let (code, took) = logq.interrupt();
         assert_eq!(code, 0);
@@ -146,21 +172,21 @@ async fn interrupt_ends_following_during_an_outage() {
 
 #[tokio::test]
 async fn lines_deleted_before_they_were_read_are_reported() {
-    let Some(store) = Store::with_streams("a gap of deleted lines").await else {
+    let Some(store) = LogStore::with_streams("a gap of deleted lines").await else {
         return;
     };
-    let network = Proxy::for_server(store.url());
+    let network = FaultProxy::start(store.url()).unwrap();
     let mut logq = follow(&network.url(), &SHORT);
     // Deleting lines after they were read is no gap.
     store.ask(Method::Post, "/logs-irmgard/_rollover", None).await;
-    network.refuse();
+    network.behave(Behaviour::Refuse).await;
     logq.wait_for_message("output pauses");
-    network.heal();
+    network.restore().await;
     logq.wait_for_message("answers again after");
     let first = store.indices("logs-irmgard").await[0].clone();
     store.ask(Method::Delete, &format!("/{first}"), None).await;
-    network.refuse();
-    network.heal();
+    network.behave(Behaviour::Refuse).await;
+    network.restore().await;
     store.store_lines(&[plain("a", 1.0)]).await;
     logq.wait_for("\"a\"");
     assert!(
@@ -170,7 +196,7 @@ async fn lines_deleted_before_they_were_read_are_reported() {
     );
 
     // Deleting unread lines is a gap.
-    network.refuse();
+    network.behave(Behaviour::Refuse).await;
     store.store_lines(&[plain("never-seen", 2.0)]).await;
     store.ask(Method::Post, "/logs-irmgard/_rollover", None).await;
     store.ask(Method::Post, "/logs-irmgard/_rollover", None).await;
@@ -178,7 +204,7 @@ async fn lines_deleted_before_they_were_read_are_reported() {
     for index in &indices[..indices.len() - 1] {
         store.ask(Method::Delete, &format!("/{index}"), None).await;
     }
-    network.heal();
+    network.restore().await;
     logq.wait_for_message("lines of logs-irmgard that OpenSearch stored from 20");
     store.store_lines(&[plain("b", 3.0)]).await;
     logq.wait_for("\"b\"");

@@ -5,12 +5,13 @@ use std::time::Duration;
 use local::Stack;
 use logq::{
     admin::{Options, bootstrap},
-    opensearch::{Client, Settings},
+    opensearch::{Client, OpenSearchSettings},
 };
 use serde_json::json;
+use test_support::eventually;
 
 use super::{SHORT, plain};
-use crate::running::Running;
+use crate::running::RunningLogq;
 
 /// Sends 200 lines until OpenSearch has stored all of them. Retries are safe, because the ids are fixed.
 async fn send(client: &Client, batch: usize) -> Result<(), logq::opensearch::Error> {
@@ -54,12 +55,13 @@ async fn node_restart_loses_no_line() {
     let server = stack.opensearch().unwrap();
     server.ready().await.unwrap();
     let url = server.access().url.clone();
-    let settings = Settings::read(&|name| (name == "LOGQ_OPENSEARCH_URL").then(|| url.clone())).unwrap();
+    let settings =
+        OpenSearchSettings::read(&|name| (name == "LOGQ_OPENSEARCH_URL").then(|| url.clone())).unwrap();
     let client = Client::new(&settings).unwrap();
     bootstrap(&client, Options::default(), &mut |_| Ok(()))
         .await
         .unwrap();
-    let logq = Running::start(&url, &[["-o", "raw", "--tail", "0"].as_slice(), &SHORT].concat());
+    let logq = RunningLogq::start(&url, &[["-o", "raw", "--tail", "0"].as_slice(), &SHORT].concat());
     // Lines count as old until logq starts to poll.
     let mut probes = 0;
     while logq.lines().is_empty() {
@@ -86,13 +88,26 @@ async fn node_restart_loses_no_line() {
         }
     }
     logq.wait_for(&format!("line-{:02}-199", BATCHES - 1));
-    // A duplicate would appear in the next round.
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let mut shown: Vec<String> = logq
-        .lines()
-        .into_iter()
-        .filter(|line| line.starts_with("line"))
-        .collect();
+    // A duplicate would appear no later than the last line.
+    let (stream, id, document) = plain("the-end", 0.0);
+    let action = json!({ "create": { "_index": stream, "_id": id } });
+    client
+        .send_lines(
+            "take the last line",
+            "/_bulk",
+            &[],
+            format!("{action}\n{document}\n").into_bytes(),
+        )
+        .await
+        .unwrap();
+    logq.wait_for("the-end");
+    // Lines that waited for the restarted shard were stamped before it. The next far round finds them, after newer ones.
+    let mut shown = eventually("all lines are shown", async || {
+        let mut lines = logq.lines();
+        lines.retain(|line| line.starts_with("line"));
+        (lines.len() >= BATCHES * 200).then_some(lines)
+    })
+    .await;
     shown.sort_unstable();
     let wanted: Vec<String> = (0..BATCHES * 200)
         .map(|n| format!("line-{:02}-{:03}", n / 200, n % 200))

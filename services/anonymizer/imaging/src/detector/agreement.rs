@@ -1,12 +1,10 @@
-//! The networks give the numbers that a reference implementation in numpy gives
-//! on the same pixels.
+//! Compares the networks' candidates with those of a reference implementation in numpy.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use contract::Class;
 use serde::Deserialize;
 
 use super::{
@@ -15,35 +13,37 @@ use super::{
     candidate::Candidate,
     canvas::Canvas,
     centerface, nanodet,
-    nanodet::Wanted,
-    tiles::{Span, Tile},
+    nanodet::ClassThresholds,
+    tiles::{Tile, TileSpan},
 };
-use crate::picture::{self, Limits};
+use crate::{
+    Class,
+    picture::{self, DecodeLimits},
+};
 
 /// Left, top, right, bottom, score.
-type Row = [f32; 5];
+type ExpectedBox = [f32; 5];
 
 #[derive(Deserialize)]
 struct Expected {
-    person: Vec<Row>,
-    face: Vec<Row>,
+    person: Vec<ExpectedBox>,
+    face: Vec<ExpectedBox>,
 }
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
 }
 
-/// Lowest scores that are compared.
+/// Lowest compared scores.
 const LEAST_PERSON: f32 = 0.3;
 const LEAST_FACE: f32 = 0.2;
 
-/// The last layers have 8 bits: other orders of summation move scores and edges by
-/// steps.
+/// Tolerance of scores. The last layers have 8 bits, so another order of summation changes scores and edges in steps.
 const STEP: f32 = 0.025;
-/// The same for edges, share of the box's height.
+/// Tolerance of edges, share of the box's height.
 const EDGE_STEP: f32 = 0.02;
 
-fn agrees(row: &Row, found: &Candidate) -> bool {
+fn agrees(row: &ExpectedBox, found: &Candidate) -> bool {
     let Rect {
         left,
         top,
@@ -58,9 +58,9 @@ fn agrees(row: &Row, found: &Candidate) -> bool {
             .all(|(is, expected)| (is - expected).abs() < EDGE_STEP * (bottom - top))
 }
 
-/// `expected` holds rows from one step under `least` on.
+/// `expected` contains boxes with scores from one step below `least`.
 #[track_caller]
-fn assert_agreement(expected: &[Row], found: &[Candidate], least: f32) {
+fn assert_agreement(expected: &[ExpectedBox], found: &[Candidate], least: f32) {
     for row in expected.iter().filter(|row| row[4] >= least + STEP) {
         assert!(
             found.iter().any(|f| agrees(row, f)),
@@ -81,12 +81,12 @@ fn both_networks_agree_with_the_reference() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/expected/astronaut.json");
     let expected: Expected = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
     let photo = fs::read(root().join("local/photos/astronaut.png")).unwrap();
-    let limits = Limits {
+    let limits = DecodeLimits {
         bytes: u64::MAX,
         pixels: u64::MAX,
     };
     let picture = picture::decode(&photo, &limits).unwrap();
-    let whole = Span {
+    let whole = TileSpan {
         length: 512,
         offset: 0,
         start: 0,
@@ -103,14 +103,14 @@ fn both_networks_agree_with_the_reference() {
         PathBuf::from,
     );
     let mut canvas = Canvas::default();
-    canvas.place(&picture, &tile).unwrap();
+    canvas.draw(&picture, &tile).unwrap();
     let (people, faces) = Detector::load(&library)
         .unwrap()
         .pool
-        .with(|networks| {
-            let wanted = Wanted(vec![(Class::Person, LEAST_PERSON)]);
+        .with_networks(|networks| {
+            let thresholds = ClassThresholds(vec![(Class::Person, LEAST_PERSON)]);
             Ok((
-                nanodet::find(&mut networks.nanodet, &mut canvas, &wanted)?,
+                nanodet::find(&mut networks.nanodet, &mut canvas, &thresholds)?,
                 centerface::find(&mut networks.centerface, &mut canvas, LEAST_FACE)?,
             ))
         })

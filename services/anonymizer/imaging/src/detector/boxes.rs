@@ -1,22 +1,17 @@
 //! Boxes in pixels with fractions.
 
+use crate::Class;
 use std::{fmt, str::FromStr};
-
-use contract::Class;
 
 /// Points across and down for [`Rect::covered_share`].
 const POINTS: u32 = 16;
 
-/// A box by its edges, in pixels of whatever picture is being spoken of.
+/// A box by its edges, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rect {
-    /// Left edge.
     pub left: f32,
-    /// Top edge.
     pub top: f32,
-    /// Right edge.
     pub right: f32,
-    /// Bottom edge.
     pub bottom: f32,
 }
 
@@ -39,7 +34,7 @@ impl Rect {
         self.width() * self.height()
     }
 
-    /// The area that both have.
+    /// The area of the intersection.
     #[must_use]
     pub fn overlap(&self, other: &Self) -> f32 {
         let width = self.right.min(other.right) - self.left.max(other.left);
@@ -86,21 +81,21 @@ impl Rect {
         }
     }
 
-    /// Grown by shares of its own width and height.
+    /// The box with margins, which are shares of its width and height.
     #[must_use]
-    pub fn grown(&self, growth: &Growth) -> Self {
+    pub fn expanded(&self, margins: &Margins) -> Self {
         Self {
-            left: growth.sides.mul_add(-self.width(), self.left),
-            top: growth.top.mul_add(-self.height(), self.top),
-            right: growth.sides.mul_add(self.width(), self.right),
-            bottom: growth.bottom.mul_add(self.height(), self.bottom),
+            left: margins.sides.mul_add(-self.width(), self.left),
+            top: margins.top.mul_add(-self.height(), self.top),
+            right: margins.sides.mul_add(self.width(), self.right),
+            bottom: margins.bottom.mul_add(self.height(), self.bottom),
         }
     }
 }
 
-/// How much is added to a box, as shares of its own size.
+/// Margins around a box, as shares of its size.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Growth {
+pub struct Margins {
     /// At the top, share of the height.
     pub top: f32,
     /// At the left and at the right, share of the width.
@@ -109,28 +104,31 @@ pub struct Growth {
     pub bottom: f32,
 }
 
-/// The text is no growth.
+/// The text is not three margins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a margin is three shares of the box, each from 0 to 3: top,sides,bottom")]
-pub struct InvalidGrowth;
+pub struct InvalidMargins;
 
-impl FromStr for Growth {
-    type Err = InvalidGrowth;
+impl FromStr for Margins {
+    type Err = InvalidMargins;
 
-    fn from_str(text: &str) -> Result<Self, InvalidGrowth> {
+    fn from_str(text: &str) -> Result<Self, InvalidMargins> {
         let share = |part: &str| {
-            let share = part.trim().parse::<f32>().map_err(|_| InvalidGrowth)?;
-            (0.0..=3.0).contains(&share).then_some(share).ok_or(InvalidGrowth)
+            let share = part.trim().parse::<f32>().map_err(|_| InvalidMargins)?;
+            (0.0..=3.0)
+                .contains(&share)
+                .then_some(share)
+                .ok_or(InvalidMargins)
         };
         let parts = text.split(',').map(share).collect::<Result<Vec<_>, _>>()?;
         match parts[..] {
             [top, sides, bottom] => Ok(Self { top, sides, bottom }),
-            _ => Err(InvalidGrowth),
+            _ => Err(InvalidMargins),
         }
     }
 }
 
-impl fmt::Display for Growth {
+impl fmt::Display for Margins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{},{},{}", self.top, self.sides, self.bottom)
     }
@@ -138,15 +136,13 @@ impl fmt::Display for Growth {
 
 /// An object to hide.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Found {
-    /// What it is.
+pub struct DetectedObject {
     pub class: Class,
     /// The model's score, 0 to 1.
     pub score: f32,
-    /// Where it is, with its margins.
+    /// The box with its margins.
     pub rect: Rect,
-    /// Whether a better one of the same class is the same object: this one is
-    /// hidden too, and not reported.
+    /// Whether another one with a higher score is the same object. This one is hidden, but not reported.
     pub is_repeated: bool,
 }
 
@@ -172,19 +168,19 @@ mod tests {
     }
 
     #[test]
-    fn growth_is_by_shares_of_the_box() {
+    fn margins_are_shares_of_the_box() {
         let rect = |left, top, right, bottom| Rect {
             left,
             top,
             right,
             bottom,
         };
-        let growth = Growth {
+        let margins = Margins {
             top: 0.5,
             sides: 0.1,
             bottom: 0.25,
         };
-        let grown = rect(10.0, 10.0, 20.0, 30.0).grown(&growth);
-        assert_eq!(grown, rect(9.0, 0.0, 21.0, 35.0));
+        let expanded = rect(10.0, 10.0, 20.0, 30.0).expanded(&margins);
+        assert_eq!(expanded, rect(9.0, 0.0, 21.0, 35.0));
     }
 }

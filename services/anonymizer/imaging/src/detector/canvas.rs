@@ -1,5 +1,4 @@
-//! The networks' input: a part of the photo, resized, with a border where the
-//! part reaches beyond the photo.
+//! The networks' input: a tile of the photo, resized, with a border where the tile reaches beyond the photo.
 
 use fast_image_resize::{
     FilterType, ResizeAlg, ResizeOptions, Resizer,
@@ -10,8 +9,8 @@ use fast_image_resize::{
 use super::{
     DetectorError,
     levels::{self, Levels},
-    tiles::{Span, Tile},
-    turn::Turn,
+    rotation::Rotation,
+    tiles::{Tile, TileSpan},
 };
 use crate::picture::Picture;
 
@@ -22,7 +21,7 @@ pub(super) struct Planes<'c> {
     pub height: usize,
 }
 
-/// Buffers that are used for one tile after the other.
+/// Buffers that are reused for each tile.
 #[derive(Default)]
 pub(super) struct Canvas {
     resizer: Resizer,
@@ -35,7 +34,7 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    /// From now on, every pixel's values are replaced by these.
+    /// Replaces every value of the following tiles by its level.
     pub const fn set_levels(&mut self, levels: Option<Levels>) {
         self.levels = levels;
     }
@@ -54,8 +53,8 @@ impl Canvas {
         self.height
     }
 
-    /// Puts a tile's part of the photo onto the canvas.
-    pub fn place(&mut self, picture: &Picture, tile: &Tile) -> Result<(), DetectorError> {
+    /// Draws a tile of the photo.
+    pub fn draw(&mut self, picture: &Picture, tile: &Tile) -> Result<(), DetectorError> {
         let source = TypedImageRef::<U8x3>::from_buffer(picture.width, picture.height, &picture.pixels)
             .map_err(|e| DetectorError::Resize(e.to_string()))?;
         let (wide, high) = (tile.columns.shown, tile.rows.shown);
@@ -78,8 +77,7 @@ impl Canvas {
         Ok(())
     }
 
-    /// Copies the content to its place and mirrors it into the border: beyond
-    /// its edge a photo goes on much like it ends.
+    /// Copies the content to its position and mirrors it into the border.
     fn frame(&mut self, tile: &Tile) {
         (self.width, self.height) = (tile.columns.length as usize, tile.rows.length as usize);
         self.pixels.resize(3 * self.width * self.height, 0);
@@ -97,26 +95,25 @@ impl Canvas {
         }
     }
 
-    /// Whether all of the canvas is of one colour: there is nothing to see.
+    /// Whether the whole canvas has one colour.
     pub fn is_plain(&self) -> bool {
         let pixels = self.pixels.as_chunks::<3>().0;
         pixels.iter().all(|pixel| Some(pixel) == pixels.first())
     }
 
-    /// Turns what is on the canvas.
-    pub fn turn(&mut self, turn: Turn) {
-        (self.pixels, self.width, self.height) = turn.pixels(&self.pixels, self.width, self.height);
+    /// Rotates the canvas.
+    pub fn rotate(&mut self, rotation: Rotation) {
+        (self.pixels, self.width, self.height) = rotation.pixels(&self.pixels, self.width, self.height);
     }
 
-    /// Mirrors what is on the canvas, left to right.
+    /// Mirrors the canvas, left to right.
     pub fn mirror(&mut self) {
         for row in self.pixels.chunks_exact_mut(3 * self.width) {
             row.as_chunks_mut::<3>().0.reverse();
         }
     }
 
-    /// The canvas as three planes of numbers: plane `i` shows channel
-    /// `order[i]`, each value times `scale[i]` plus `offset[i]`.
+    /// The canvas as three planes of numbers: plane `i` is channel `order[i]`, each value times `scale[i]` plus `offset[i]`.
     pub fn planes(&mut self, order: [usize; 3], scale: [f32; 3], offset: [f32; 3]) -> Planes<'_> {
         let size = self.width * self.height;
         self.planes.resize(3 * size, 0.0);
@@ -134,9 +131,8 @@ impl Canvas {
     }
 }
 
-/// For each pixel of a span's input, the pixel of the shown part that goes
-/// there.
-fn mirrored(span: &Span) -> Vec<usize> {
+/// For each pixel of a span's input, the pixel of the shown part at that position.
+fn mirrored(span: &TileSpan) -> Vec<usize> {
     let shown = i64::from(span.shown);
     (0..i64::from(span.length))
         .map(|at| {

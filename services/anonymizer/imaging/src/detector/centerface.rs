@@ -1,10 +1,8 @@
 //! CenterFace: faces.
 //!
-//! Decoding follows Star-Clouds/CenterFace: a heat map at a quarter of the
-//! input's size, and for each of its cells the face's size (as a logarithm)
-//! and the centre's offset.
+//! Decoding follows Star-Clouds/CenterFace: a heat map at a quarter of the input's size, and for each of its cells the
+//! face's size (as a logarithm) and the centre's offset.
 
-use contract::Class;
 use ort::session::Session;
 
 use super::{
@@ -13,10 +11,10 @@ use super::{
     candidate::{Candidate, suppress},
     canvas::Canvas,
     output::Outputs,
-    turn::Turn,
+    rotation::Rotation,
 };
+use crate::Class;
 
-/// The network's name in messages.
 const NAME: &str = "CenterFace";
 /// Pixels of the input per cell of the outputs.
 const STRIDE: f32 = 4.0;
@@ -24,25 +22,25 @@ const STRIDE: f32 = 4.0;
 const HEAT: &str = "537";
 const SIZE: &str = "538";
 const OFFSET: &str = "539";
-/// Of two faces that overlap by more, one is the other.
+/// Two faces that overlap by more (intersection over union) are one.
 const SAME_FACE_IOU: f32 = 0.3;
 
-/// Runs the network; boxes of a score of `least` and more are in pixels of the
-/// canvas, as the network means them: from the brows to the chin.
+/// Runs the network. Returns the faces with at least `min_score`; their boxes are in pixels of the canvas and reach from
+/// the brows to the chin.
 pub(super) fn find(
     session: &mut Session,
     canvas: &mut Canvas,
-    least: f32,
+    min_score: f32,
 ) -> Result<Vec<Candidate>, DetectorError> {
     let (width, height) = (canvas.width(), canvas.height());
-    let outputs = Outputs::of(NAME, session, canvas.planes([0, 1, 2], [1.0; 3], [0.0; 3]))?;
+    let outputs = Outputs::run(NAME, session, canvas.planes([0, 1, 2], [1.0; 3], [0.0; 3]))?;
     let (across, down) = (width / 4, height / 4);
     let heat = outputs.numbers(HEAT, [1, 1, down, across])?;
     let size = outputs.numbers(SIZE, [1, 2, down, across])?;
     let offset = outputs.numbers(OFFSET, [1, 2, down, across])?;
     let cells = heat.len();
     let mut found = Vec::new();
-    for (cell, &score) in heat.iter().enumerate().filter(|(_, score)| **score >= least) {
+    for (cell, &score) in heat.iter().enumerate().filter(|(_, score)| **score >= min_score) {
         let (column, row) = ((cell % across) as f32, (cell / across) as f32);
         let high = size[cell].exp() * STRIDE;
         let wide = size[cells + cell].exp() * STRIDE;
@@ -69,7 +67,7 @@ pub(super) fn find(
             input_size: high.max(wide),
             scale: 1.0,
             is_best_class: true,
-            turn: Turn::None,
+            rotation: Rotation::None,
         });
     }
     Ok(suppress(found, SAME_FACE_IOU))

@@ -1,33 +1,29 @@
-//! Checks the obscured picture for people who are still visible.
-
-use contract::Class;
+//! Checks the obscured picture for people that are still visible.
 
 use super::{
     DetectorError,
-    boxes::{Found, Rect},
+    boxes::{DetectedObject, Rect},
     candidate::Candidate,
     plan::Pass,
-    search::Search,
+    scanner::Scanner,
     settings::DetectSettings,
 };
+use crate::Class;
 
-/// Scores from which on a report counts, if it reaches the threshold of its class,
-/// too. Unsure candidates were judged before.
+/// Minimum scores, in addition to the threshold of the class. Unsure candidates were examined before.
 const SURE_FACE: f32 = 0.5;
 const SURE_PERSON: f32 = 0.6;
 
-/// A head is hidden if boxes cover this share of it. The network still finds the
-/// obscured person.
+/// A head is hidden if boxes cover this share of it. The network still finds the obscured person.
 const HIDDEN: f32 = 0.5;
 
-/// The people and faces that the networks are sure of in the obscured picture,
-/// though nothing in `hidden` covers their heads.
+/// The people and faces with high scores in the obscured picture whose heads are not covered by `hidden`.
 pub(super) fn visible(
-    search: &mut Search<'_>,
+    scanner: &mut Scanner<'_>,
     pass: &Pass,
     hidden: &[Rect],
     settings: &DetectSettings,
-) -> Result<Vec<Found>, DetectorError> {
+) -> Result<Vec<DetectedObject>, DetectorError> {
     let is_sure = |one: &Candidate| match one.class {
         Class::Face => one.score >= SURE_FACE,
         Class::Person => one.score >= SURE_PERSON,
@@ -37,9 +33,9 @@ pub(super) fn visible(
         Class::Face => one.rect,
         _ => one.upper,
     };
-    let mut visible = search.candidates_once(pass)?;
+    let mut visible = scanner.candidates_once(pass)?;
     visible.retain(|one| is_sure(one) && one.reaches(settings) && head(one).covered_share(hidden) < HIDDEN);
-    let found = |one: Candidate| Found {
+    let found = |one: Candidate| DetectedObject {
         class: one.class,
         score: one.score,
         rect: one.hidden,

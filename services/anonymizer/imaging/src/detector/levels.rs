@@ -1,37 +1,34 @@
-//! What the networks get to see of photos with hardly any contrast: taken at
-//! night, in fog, or against the light. A viewer can brighten the result, so the
-//! detector sees brightened pixels, too.
+//! Levels for photos with hardly any contrast: at night, in fog, or against the light. A viewer can brighten the result,
+//! so the detector must see brightened pixels, too.
 
 use crate::picture::Picture;
 
-/// Shares of the values below and above which nothing counts: lamps, dead
-/// pixels.
+/// Share of the lowest and of the highest values that is ignored, such as lamps and dead pixels.
 const IGNORED: f64 = 0.005;
 
-/// Photos whose values span at least this much are shown as they are. At a tenth of it, the
-/// networks lose people.
-const ENOUGH: u8 = 128;
+/// Photos whose values span at least this much are not changed. At a tenth of it, the networks miss people.
+const SUFFICIENT: u8 = 128;
 
-/// Photos in which [`MOST`] of the values span less than this, such as a dark site under a
-/// bright sky, are shown twice: as they are, and with these values spread.
+/// Photos in which [`MOST`] of the values span less than this, such as a dark site under a bright sky, are scanned twice:
+/// unchanged, and with these values spread.
 const NARROW: u8 = 64;
 const MOST: f64 = 0.7;
-/// All other values become the lowest and the highest so many levels.
+/// All other values become this many of the lowest and of the highest levels.
 const OTHERS: u8 = 24;
 
-/// So many pixels tell enough.
+/// Number of pixels that are sampled.
 const SAMPLES: usize = 1 << 20;
 
-/// What becomes of each value, 0 to 255.
+/// The new value of each value, 0 to 255.
 pub(super) type Levels = [u8; 256];
 
-/// The levels with which a photo is shown, one after the other; `None` for the photo as it is.
+/// The levels with which a photo is scanned, one after the other; `None` for the unchanged photo.
 pub(super) fn for_picture(picture: &Picture) -> Vec<Option<Levels>> {
     let pixels = picture.pixels.as_chunks::<3>().0;
     let sampled = pixels.iter().step_by(pixels.len().div_ceil(SAMPLES).max(1));
     let counts = counts(sampled.flatten().copied());
     let (low, high) = range_of(&counts, IGNORED);
-    if let Some(1..ENOUGH) = high.checked_sub(low) {
+    if let Some(1..SUFFICIENT) = high.checked_sub(low) {
         return vec![Some(spread(low, high, 0))];
     }
     match narrowest(&counts) {
@@ -82,8 +79,8 @@ fn first_above<'c>(counts: impl Iterator<Item = &'c u64>, ignored: u64) -> u8 {
     u8::try_from(below.count()).unwrap_or(u8::MAX)
 }
 
-/// Levels that spread the values from `low` to `high`, which is more, over all levels but the
-/// lowest and the highest `others`. These show what is below and above.
+/// Levels that spread the values from `low` to `high` over all levels except the lowest and the highest `others`. These
+/// show the values below `low` and above `high`.
 fn spread(low: u8, high: u8, others: u8) -> Levels {
     // The value's place in `from`, as a level in `to`.
     let scaled = |value: u8, from: [u8; 2], to: [u8; 2]| {

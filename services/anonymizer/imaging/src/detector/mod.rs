@@ -12,12 +12,12 @@ mod model;
 mod nanodet;
 mod output;
 mod plan;
+mod rotation;
 mod runtime;
-mod search;
+mod scanner;
 mod second_look;
 mod settings;
 mod tiles;
-mod turn;
 
 use std::{
     path::{Path, PathBuf},
@@ -27,54 +27,48 @@ use std::{
     },
 };
 
-pub use boxes::{Found, Growth, InvalidGrowth, Rect};
+pub use boxes::{DetectedObject, InvalidMargins, Margins, Rect};
 pub use candidate::MAX_COMPARED;
 pub use model::WrongModel;
 pub use second_look::SecondLook;
 pub use settings::{DetectSettings, Effort, Scales, Threshold, UnknownEffort};
 
 use self::{
-    candidate::{Looks, Photo},
+    candidate::{Passes, PhotoContext},
     model::{CENTERFACE, NANODET},
     plan::Pass,
-    runtime::Pool,
-    search::Search,
+    runtime::SessionPool,
+    scanner::Scanner,
 };
 use crate::picture::Picture;
 
-/// The two networks, ready to run. Shared between threads: each photo in work
-/// has sessions of its own.
+/// The two networks. Threads share it; each photo in work uses its own sessions.
 pub struct Detector {
-    pool: Pool,
+    pool: SessionPool,
 }
 
-/// ONNX files for [`Detector::with_networks`], with the inputs and outputs of
-/// the measured ones.
+/// ONNX files for [`Detector::with_networks`], with the inputs and outputs of the included ones.
 #[cfg(feature = "failpoints")]
 #[derive(Clone, Debug)]
-pub struct OtherNetworks {
-    /// In the place of NanoDet.
+pub struct SubstituteNetworks {
     pub nanodet: Vec<u8>,
-    /// In the place of CenterFace.
     pub centerface: Vec<u8>,
 }
 
-/// What is to be hidden in a picture.
+/// The objects to hide in a picture.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Detected {
-    /// Boxes in the picture's pixels with their margins, best first; they may
-    /// reach beyond the picture's edges.
-    pub objects: Vec<Found>,
-    /// What became of unsure candidates.
+pub struct DetectorOutput {
+    /// Boxes in the picture's pixels with their margins, best first; they may reach beyond the picture's edges.
+    pub objects: Vec<DetectedObject>,
     pub second_look: SecondLook,
 }
 
-/// Ends work on a picture from another thread; clones are one.
+/// Stops the work on a picture from another thread. Clones share the state.
 #[derive(Clone, Debug, Default)]
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// The work ends with an error, soon: within one tile.
+    /// The work ends with an error after the current tile.
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -84,33 +78,21 @@ impl Stop {
     }
 }
 
-/// Why nothing can be said about a picture. The first three concern the
-/// installation and come from [`Detector::load`] only.
+/// Why a picture has no result. The first three concern the installation; only [`Detector::load`] returns them.
 #[derive(Debug, thiserror::Error)]
 pub enum DetectorError {
-    /// ONNX Runtime is not there.
+    /// ONNX Runtime cannot be loaded.
     #[error(
         "ONNX Runtime cannot be loaded from {path}: {why}; \
          `make setup` installs it, ORT_DYLIB_PATH names libonnxruntime.so.1.31.1"
     )]
-    Library {
-        /// Where it was looked for.
-        path: PathBuf,
-        /// What the loader says.
-        why: String,
-    },
-    /// A network's file is not the one whose quality was measured.
+    Library { path: PathBuf, why: String },
+    /// A network's file is not the one that was measured.
     #[error(transparent)]
     WrongModel(#[from] WrongModel),
-    /// ONNX Runtime does not take a network.
+    /// ONNX Runtime rejects a network.
     #[error("model {name}: {why}")]
-    Model {
-        /// The network's file.
-        name: &'static str,
-        /// What ONNX Runtime says.
-        why: String,
-    },
-    /// A part of the picture could not be resized.
+    Model { name: &'static str, why: String },
     #[error("resizing: {0}")]
     Resize(String),
     /// A network failed on this picture.
@@ -119,83 +101,80 @@ pub enum DetectorError {
     /// [`Stop`] was set.
     #[error("stopped before it was done")]
     Stopped,
-    /// A network ran, and what it says makes no sense.
+    /// A network's output is invalid.
     #[error("{network}: {why}")]
-    Output {
-        /// The network.
-        network: &'static str,
-        /// What is wrong.
-        why: String,
-    },
+    Output { network: &'static str, why: String },
 }
 
 impl Detector {
     /// Loads ONNX Runtime from `library` and both networks.
     ///
     /// # Errors
-    /// When library or networks cannot be used: nothing that concerns a photo.
+    /// The library or a network cannot be used. This says nothing about a photo.
     pub fn load(library: &Path) -> Result<Self, DetectorError> {
         let files = [NANODET.verified()?, CENTERFACE.verified()?];
         Ok(Self {
-            pool: Pool::new(library, files)?,
+            pool: SessionPool::new(library, files)?,
         })
     }
 
-    /// A detector with other networks in the place of the measured ones, to see
-    /// what becomes of their faults.
+    /// A detector with other networks, for tests of invalid outputs.
     ///
     /// # Errors
     /// As [`Detector::load`].
     #[cfg(feature = "failpoints")]
-    pub fn with_networks(library: &Path, networks: OtherNetworks) -> Result<Self, DetectorError> {
+    pub fn with_networks(library: &Path, networks: SubstituteNetworks) -> Result<Self, DetectorError> {
         let files = [
             (NANODET.name, networks.nanodet),
             (CENTERFACE.name, networks.centerface),
         ]
-        .map(|(name, bytes)| runtime::File {
+        .map(|(name, bytes)| runtime::ModelFile {
             name,
             bytes: bytes.leak(),
         });
         Ok(Self {
-            pool: Pool::new(library, files)?,
+            pool: SessionPool::new(library, files)?,
         })
     }
 
-    /// All that is to be hidden, best first, as boxes in the picture's pixels
-    /// with their margins; they may reach beyond the picture's edges.
+    /// The objects to hide, best first, as boxes in the picture's pixels with their margins. Boxes may reach beyond the
+    /// picture's edges.
     ///
     /// # Errors
-    /// When a network fails; then nothing is known about the picture.
-    pub fn detect(&self, picture: &Picture, settings: &DetectSettings) -> Result<Vec<Found>, DetectorError> {
+    /// A network fails.
+    pub fn detect(
+        &self,
+        picture: &Picture,
+        settings: &DetectSettings,
+    ) -> Result<Vec<DetectedObject>, DetectorError> {
         let detected = self.detect_until(picture, settings, &Stop::default())?;
         Ok(detected.objects)
     }
 
-    /// The same, until `stop` is set.
+    /// Like [`Detector::detect`], but ends when `stop` is set.
     ///
     /// # Errors
-    /// As [`Detector::detect`], and when `stop` is set.
+    /// As [`Detector::detect`], and if `stop` is set.
     pub fn detect_until(
         &self,
         picture: &Picture,
         settings: &DetectSettings,
         stop: &Stop,
-    ) -> Result<Detected, DetectorError> {
+    ) -> Result<DetectorOutput, DetectorError> {
         let passes = plan::passes(picture.width, picture.height, &settings.scales);
-        let photo = photo(picture, &passes);
-        self.pool.with(|networks| {
-            let mut search = Search::new(picture, settings, networks, stop);
-            let candidates = search.candidates(&passes)?;
-            let (counting, second_look) = second_look::select(&mut search, candidates, &photo, settings)?;
-            Ok(Detected {
+        let photo = photo_context(picture, &passes);
+        self.pool.with_networks(|networks| {
+            let mut scanner = Scanner::new(picture, settings, networks, stop);
+            let candidates = scanner.candidates(&passes)?;
+            let (counting, second_look) = second_look::select(&mut scanner, candidates, &photo, settings)?;
+            Ok(DetectorOutput {
                 objects: candidate::objects(&counting, settings),
                 second_look,
             })
         })
     }
 
-    /// The people and faces that are clearly visible in an obscured picture and not
-    /// covered by the boxes in `hidden`.
+    /// The people and faces that are clearly visible in an obscured picture and not covered by the boxes in `hidden`.
     ///
     /// # Errors
     /// As [`Detector::detect_until`].
@@ -205,29 +184,28 @@ impl Detector {
         hidden: &[Rect],
         settings: &DetectSettings,
         stop: &Stop,
-    ) -> Result<Vec<Found>, DetectorError> {
+    ) -> Result<Vec<DetectedObject>, DetectorError> {
         let Some(pass) = plan::check(obscured.width, obscured.height, &settings.scales) else {
             return Ok(Vec::new());
         };
-        self.pool.with(|networks| {
-            let mut search = Search::new(obscured, settings, networks, stop);
-            check::visible(&mut search, &pass, hidden, settings)
+        self.pool.with_networks(|networks| {
+            let mut scanner = Scanner::new(obscured, settings, networks, stop);
+            check::visible(&mut scanner, &pass, hidden, settings)
         })
     }
 }
 
-/// What the rules for candidates need to know of a picture that is looked at in
-/// these passes.
-fn photo(picture: &Picture, passes: &[Pass]) -> Photo {
+/// The context of the candidates of a picture that is scanned in these passes.
+fn photo_context(picture: &Picture, passes: &[Pass]) -> PhotoContext {
     let (width, height) = (picture.width, picture.height);
-    let shown = |look: &Pass| {
-        let tiles = look.tiles(width, height);
+    let shown = |pass: &Pass| {
+        let tiles = pass.tiles(width, height);
         tiles.iter().map(|tile| tile.shown(width, height)).collect()
     };
-    Photo {
-        rect: search::whole(picture),
-        looks: match passes {
-            [fine, coarse] => Some(Looks {
+    PhotoContext {
+        rect: scanner::whole(picture),
+        passes: match passes {
+            [fine, coarse] => Some(Passes {
                 fine_tiles: shown(fine),
                 coarse: coarse.scale,
             }),

@@ -1,13 +1,11 @@
-//! The two networks' files, part of the program: nothing to install, and
-//! nothing to put the wrong one in place of.
+//! The files of the two networks. They are part of the program.
 
 use sha2::{Digest, Sha256};
 
-use super::runtime::File;
+use super::runtime::ModelFile;
 
 /// A network's file.
 pub(super) struct Model {
-    /// Name for messages.
     pub name: &'static str,
     bytes: &'static [u8],
     sha256: &'static str,
@@ -27,7 +25,7 @@ pub(super) const CENTERFACE: Model = Model {
     sha256: "7fc471391a808a4c56f0111f1d1f342cacd4b2c1d64cf39bf8eb2fd46799a6b3",
 };
 
-/// The file is not the one whose quality was measured.
+/// The file's checksum differs from the measured file's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("model {name}: sha256 is {found}, expected {expected}")]
 pub struct WrongModel {
@@ -37,14 +35,14 @@ pub struct WrongModel {
 }
 
 impl Model {
-    /// The file, checked.
-    pub(super) fn verified(&self) -> Result<File, WrongModel> {
+    /// The file, after a check of its checksum.
+    pub(super) fn verified(&self) -> Result<ModelFile, WrongModel> {
         let found: String = Sha256::digest(self.bytes)
             .iter()
             .map(|byte| format!("{byte:02x}"))
             .collect();
         if found == self.sha256 {
-            Ok(File {
+            Ok(ModelFile {
                 name: self.name,
                 bytes: self.bytes,
             })

@@ -1,14 +1,15 @@
 //! NanoDet-g: people and vehicles.
 //!
-//! Decoding follows RangiLyu/nanodet, `nanodet_head.py` and
-//! `integral.py` (generalised focal loss, Li et al. 2020): for each cell of
-//! three grids, scores of 80 classes, and for each side a distribution over 11
-//! distances whose mean counts.
+//! Decoding follows RangiLyu/nanodet, `nanodet_head.py` and `integral.py` (generalised focal loss, Li et al. 2020): for
+//! each cell of three grids, scores of 80 classes, and for each side a distribution over 11 distances. The mean distance
+//! counts.
 
-use contract::Class;
 use ort::session::Session;
 
-use super::{DetectorError, boxes::Rect, candidate::Candidate, canvas::Canvas, output::Outputs, turn::Turn};
+use super::{
+    DetectorError, boxes::Rect, candidate::Candidate, canvas::Canvas, output::Outputs, rotation::Rotation,
+};
+use crate::Class;
 
 /// Grids: pixels of the input per cell.
 const STRIDES: [(usize, &str, &str); 3] = [
@@ -25,41 +26,27 @@ const BINS: usize = 11;
 const MEAN: [f32; 3] = [103.53, 116.28, 123.675];
 const DEVIATION: [f32; 3] = [57.375, 57.12, 58.395];
 
-/// Which of COCO's classes are looked for, and from which score on.
+/// The classes to find, each with its minimum score.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wanted(pub Vec<(Class, f32)>);
+pub(super) struct ClassThresholds(pub Vec<(Class, f32)>);
 
-impl Wanted {
+impl ClassThresholds {
     pub(super) const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// A class's number in COCO's list as NanoDet numbers it; `None` for faces.
-const fn coco(class: Class) -> Option<usize> {
-    match class {
-        Class::Person => Some(0),
-        Class::Bicycle => Some(1),
-        Class::Car => Some(2),
-        Class::Motorcycle => Some(3),
-        Class::Bus => Some(5),
-        Class::Truck => Some(7),
-        Class::Face => None,
-    }
-}
-
-/// Runs the network; boxes are in pixels of the canvas. Unlike the reference,
-/// a cell counts for every class above its threshold, not only for the best:
-/// what may be a person is hidden, even if it is more likely a bicycle.
+/// Runs the network. Boxes are in pixels of the canvas. Unlike the reference, a cell counts for every class above its
+/// threshold: a possible person is hidden, even if a bicycle is more likely.
 pub(super) fn find(
     session: &mut Session,
     canvas: &mut Canvas,
-    wanted: &Wanted,
+    thresholds: &ClassThresholds,
 ) -> Result<Vec<Candidate>, DetectorError> {
     let (width, height) = (canvas.width(), canvas.height());
     let scale = DEVIATION.map(|d| 1.0 / d);
     let offset = [0, 1, 2].map(|i| -MEAN[i] / DEVIATION[i]);
-    let outputs = Outputs::of("NanoDet", session, canvas.planes([2, 1, 0], scale, offset))?;
+    let outputs = Outputs::run("NanoDet", session, canvas.planes([2, 1, 0], scale, offset))?;
     let mut found = Vec::new();
     for (stride, scores, sides) in STRIDES {
         let across = width / stride;
@@ -69,8 +56,12 @@ pub(super) fn find(
         let cells = scores.chunks_exact(CLASSES).zip(sides.chunks_exact(4 * BINS));
         for (cell, (scores, sides)) in cells.enumerate() {
             let mut rect = None;
-            for &(class, least) in &wanted.0 {
-                let Some(score) = coco(class).map(|number| scores[number]).filter(|s| *s >= least) else {
+            for &(class, least) in &thresholds.0 {
+                let Some(score) = class
+                    .coco_number()
+                    .map(|number| scores[number])
+                    .filter(|s| *s >= least)
+                else {
                     continue;
                 };
                 let rect = *rect.get_or_insert_with(|| decoded(cell % across, cell / across, stride, sides));
@@ -83,7 +74,7 @@ pub(super) fn find(
                     input_size: rect.height(),
                     scale: 1.0,
                     is_best_class: scores.iter().all(|other| *other <= score),
-                    turn: Turn::None,
+                    rotation: Rotation::None,
                 });
             }
         }

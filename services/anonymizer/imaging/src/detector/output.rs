@@ -1,5 +1,5 @@
-//! What a network says, checked before anything depends on it: a score that is
-//! no number is below every threshold, and would mean that nobody is there.
+//! A network's output. Its numbers are checked here: a score that is not a number would be below every threshold, and
+//! its object would not be hidden.
 
 use ort::{
     session::{Session, SessionOutputs},
@@ -16,7 +16,7 @@ pub(super) struct Outputs<'s> {
 
 impl<'s> Outputs<'s> {
     /// Runs the network on the canvas's planes.
-    pub fn of(network: &'static str, session: &'s mut Session, planes: Planes<'_>) -> ort::Result<Self> {
+    pub fn run(network: &'static str, session: &'s mut Session, planes: Planes<'_>) -> ort::Result<Self> {
         let shape = [1, 3, planes.height, planes.width];
         let input = TensorRef::from_array_view((shape, planes.values))?;
         Ok(Self {
@@ -28,8 +28,7 @@ impl<'s> Outputs<'s> {
     /// The output of this name.
     ///
     /// # Errors
-    /// [`DetectorError::Output`] if it is not there, of another shape, or holds
-    /// a number that is not finite.
+    /// [`DetectorError::Output`] if it is missing, has another shape, or has a number that is not finite.
     pub fn numbers<const N: usize>(&self, name: &str, shape: [usize; N]) -> Result<&[f32], DetectorError> {
         let wrong = |why: String| DetectorError::Output {
             network: self.network,

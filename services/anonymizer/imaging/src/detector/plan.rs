@@ -1,22 +1,21 @@
-//! At which scales a photo is looked at.
+//! The scales at which a photo is scanned.
 //!
-//! Two looks at every photo: a coarse one, in which whatever fills the photo is
-//! small enough to be recognised, and a fine one for what is far away. The fine
-//! one's scale follows from a budget of pixels, but never falls so low that a
-//! person of 60 pixels could not be seen. `docs/detector.md` has the figures.
+//! Every photo has two passes. In the coarse pass, an object that fills the photo is small enough for the networks.
+//! The fine pass finds distant objects. Its scale follows from a budget of pixels, but a person of 60 pixels stays
+//! visible. docs/detector.md has the figures.
 
 use super::{
     settings::{Effort, Scales},
     tiles::{self, Tile},
 };
 
-/// Beyond this, enlarging adds nothing.
+/// Larger scales find no more objects.
 const LARGEST_SCALE: f32 = 2.0;
 
-/// A coarse look that would show hardly less than the fine one is left out.
+/// The coarse pass is skipped if its scale is above this share of the fine one's.
 const WORTHWHILE: f32 = 0.8;
 
-/// One look at the whole photo, with both networks.
+/// One scan of the whole photo with both networks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Pass {
     /// Pixels of the networks' input per pixel of the photo.
@@ -24,38 +23,38 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    /// The photo's parts for this look.
+    /// The tiles of this pass.
     pub fn tiles(&self, width: u32, height: u32) -> Vec<Tile> {
         tiles::cut(width, height, self.scale)
     }
 }
 
 impl Effort {
-    /// The budget that the effort stands for.
+    /// The budgets of this effort.
     #[must_use]
     pub const fn scales(self) -> Scales {
         match self {
             Self::Thorough => Scales {
                 fine_megapixels: 3.2,
-                least_scale: 0.5,
+                min_scale: 0.5,
                 coarse_megapixels: 0.15,
-                turned_megapixels: 1.0,
+                rotated_megapixels: 1.0,
                 second_look_megapixels: 2.0,
                 check_megapixels: 0.6,
             },
             Self::Balanced => Scales {
                 fine_megapixels: 1.2,
-                least_scale: 0.4,
+                min_scale: 0.4,
                 coarse_megapixels: 0.15,
-                turned_megapixels: 0.3,
+                rotated_megapixels: 0.3,
                 second_look_megapixels: 0.6,
                 check_megapixels: 0.15,
             },
             Self::Fast => Scales {
                 fine_megapixels: 0.8,
-                least_scale: 0.3,
+                min_scale: 0.3,
                 coarse_megapixels: 0.15,
-                turned_megapixels: 0.15,
+                rotated_megapixels: 0.15,
                 second_look_megapixels: 0.3,
                 check_megapixels: 0.1,
             },
@@ -63,9 +62,9 @@ impl Effort {
     }
 }
 
-/// The looks at a photo of this size.
+/// The passes over a photo of this size.
 pub(super) fn passes(width: u32, height: u32, scales: &Scales) -> Vec<Pass> {
-    let least = scales.least_scale.min(LARGEST_SCALE);
+    let least = scales.min_scale.min(LARGEST_SCALE);
     let budget = pixels(scales.fine_megapixels).max(tiles::cost(width, height, least));
     let fine = largest_scale(width, height, LARGEST_SCALE, budget).max(least);
     let coarse = largest_scale(width, height, 1.0, pixels(scales.coarse_megapixels));
@@ -76,17 +75,17 @@ pub(super) fn passes(width: u32, height: u32, scales: &Scales) -> Vec<Pass> {
     passes
 }
 
-/// The look that tells how the photo hangs; `None` where none is wanted.
-pub(super) fn turned(width: u32, height: u32, scales: &Scales) -> Option<Pass> {
-    within(width, height, scales.turned_megapixels)
+/// The pass that finds the photo's rotation; `None` if it has no budget.
+pub(super) fn rotated(width: u32, height: u32, scales: &Scales) -> Option<Pass> {
+    within(width, height, scales.rotated_megapixels)
 }
 
-/// The look at the obscured photo; `None` where none is wanted.
+/// The pass over the obscured photo; `None` if it has no budget.
 pub(super) fn check(width: u32, height: u32, scales: &Scales) -> Option<Pass> {
     within(width, height, scales.check_megapixels)
 }
 
-/// The largest look within a budget of megapixels that does not enlarge the photo.
+/// The largest pass within a budget of megapixels that does not enlarge the photo.
 fn within(width: u32, height: u32, megapixels: f32) -> Option<Pass> {
     let scale = largest_scale(width, height, 1.0, pixels(megapixels));
     (scale > 0.0).then_some(Pass { scale })
@@ -96,8 +95,7 @@ fn pixels(megapixels: f32) -> u64 {
     (f64::from(megapixels) * 1e6) as u64
 }
 
-/// The largest scale up to `limit` at which the photo costs no more than
-/// `budget` pixels of input; 0 where none does.
+/// The largest scale up to `limit` at which the photo costs at most `budget` pixels of input; 0 if there is none.
 fn largest_scale(width: u32, height: u32, limit: f32, budget: u64) -> f32 {
     tiles::filling(width, limit)
         .chain(tiles::filling(height, limit))
@@ -127,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_fills_the_photo_is_small_in_the_coarse_look() {
+    fn an_object_that_fills_the_photo_is_small_in_the_coarse_pass() {
         for (width, height) in [(768, 576), (2126, 1463), (6000, 4000)] {
             let coarse = scales_of(width, height)[1];
             assert!(coarse * width.max(height) as f32 <= 768.0);
@@ -148,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_budget_is_kept_wherever_the_least_scale_allows() {
+    fn the_budget_is_not_exceeded_unless_the_minimum_scale_requires_it() {
         let scales = Effort::Balanced.scales();
         for (width, height) in [
             (300, 300),
@@ -164,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_smallest_photo_is_looked_at_too() {
+    fn the_smallest_photo_is_scanned() {
         assert_eq!(scales_of(1, 1), [2.0, 1.0]);
         assert!(!scales_of(1, 65_535).is_empty());
     }

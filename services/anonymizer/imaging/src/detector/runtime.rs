@@ -1,4 +1,4 @@
-//! ONNX Runtime: the library, the sessions, and who may use which.
+//! ONNX Runtime: the library, and a pool of sessions.
 
 use std::{
     path::Path,
@@ -23,10 +23,9 @@ pub(super) struct Networks {
     pub centerface: Session,
 }
 
-/// Sessions for as many photos as are in work at once. They are made when
-/// first needed and then kept; a session's run is not safe to share between
-/// threads, but the prepared weights are.
-pub(super) struct Pool {
+/// Sessions for the photos in work. A session is created when all others are in use, and reused afterwards. Threads
+/// cannot share a session, but they share its prepared weights.
+pub(super) struct SessionPool {
     environment: Environment,
     weights: [Weights; 2],
     idle: Mutex<Vec<Networks>>,
@@ -34,21 +33,19 @@ pub(super) struct Pool {
 
 /// An ONNX file.
 #[derive(Clone, Copy)]
-pub(super) struct File {
-    /// Name for messages.
+pub(super) struct ModelFile {
     pub name: &'static str,
     pub bytes: &'static [u8],
 }
 
 struct Weights {
-    file: File,
+    file: ModelFile,
     prepacked: PrepackedWeights,
 }
 
-impl Pool {
-    /// Loads the library and makes the first sessions of NanoDet and CenterFace,
-    /// so that whatever is wrong with them shows now.
-    pub fn new(library: &Path, files: [File; 2]) -> Result<Self, DetectorError> {
+impl SessionPool {
+    /// Loads the library and creates the first sessions, so that their errors appear at once.
+    pub fn new(library: &Path, files: [ModelFile; 2]) -> Result<Self, DetectorError> {
         let pool = Self {
             environment: environment(library)?,
             weights: files.map(|file| Weights {
@@ -58,12 +55,12 @@ impl Pool {
             idle: Mutex::default(),
         };
         let first = pool.create()?;
-        pool.give_back(first);
+        pool.return_networks(first);
         Ok(pool)
     }
 
-    /// Lends the sessions to `work`.
-    pub fn with<T>(
+    /// Runs `work` with the sessions of both networks.
+    pub fn with_networks<T>(
         &self,
         work: impl FnOnce(&mut Networks) -> Result<T, DetectorError>,
     ) -> Result<T, DetectorError> {
@@ -73,11 +70,11 @@ impl Pool {
             None => self.create()?,
         };
         let result = work(&mut networks);
-        self.give_back(networks);
+        self.return_networks(networks);
         result
     }
 
-    fn give_back(&self, networks: Networks) {
+    fn return_networks(&self, networks: Networks) {
         self.idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -103,8 +100,8 @@ impl Pool {
     }
 }
 
-/// One thread per inference: several photos at once beat several threads per
-/// photo. Sizes of inputs vary, so patterns of memory are not planned ahead.
+/// One thread per inference, because several photos at once are faster than several threads per photo. No memory
+/// pattern, because the sizes of the inputs vary.
 fn configured(environment: &Environment, weights: &PrepackedWeights) -> ort::Result<SessionBuilder> {
     Ok(Session::builder(environment)?
         .with_intra_threads(1)?
@@ -116,7 +113,7 @@ fn configured(environment: &Environment, weights: &PrepackedWeights) -> ort::Res
         .with_prepacked_weights(weights)?)
 }
 
-/// There is one environment per process; the first caller's library counts.
+/// A process has one environment, with the library of the first call.
 fn environment(library: &Path) -> Result<Environment, DetectorError> {
     static ENVIRONMENT: OnceLock<Result<Environment, String>> = OnceLock::new();
     ENVIRONMENT

@@ -1,72 +1,67 @@
-//! A second look at what is unsure.
+//! The second look examines unsure candidates again.
 //!
-//! Each unsure candidate is looked at by itself: cut out with its surroundings and
-//! brought to the size at which the networks are best. People and vehicles are shown
-//! in two sizes, one of them mirrored. What stays weak is dropped. docs/detector.md
-//! has the figures.
+//! Each unsure candidate is cut out with its surroundings and scaled to the size at which the networks work best.
+//! People and vehicles are examined in two sizes, one of them mirrored. Candidates whose scores stay low are dropped.
+//! docs/detector.md has the figures.
 //!
-//! The looks have a budget in pixels of the networks' input, which is what time
-//! follows: so a photo gives the same result on every machine. The largest
-//! candidates come first. What is left when the budget is spent is hidden.
+//! The budget is a number of pixels of the networks' input, not a time, so that a photo has the same result on every
+//! machine. The largest candidates come first. Candidates that exceed the budget are hidden.
 
-use contract::Class;
 use serde::{Deserialize, Serialize};
 
 use super::{
     DetectorError,
     boxes::Rect,
-    candidate::{self, Candidate, MAX_COMPARED, Photo, SURE, SURE_PERSON},
-    nanodet::Wanted,
-    search::{Question, Search},
+    candidate::{self, Candidate, MAX_COMPARED, PhotoContext, SURE, SURE_PERSON},
+    nanodet::ClassThresholds,
+    scanner::{Scanner, TileQuery},
     settings::DetectSettings,
     tiles,
 };
+use crate::Class;
 
 /// A face of this score needs no second look.
 const SURE_FACE: f32 = 0.5;
-/// Least area of a person's face, share of the person's box.
+/// Minimum area of a person's face, share of the person's box.
 const SMALLEST_FACE: f32 = 0.01;
 /// A vehicle of this score needs no second look.
 const SURE_VEHICLE: f32 = 0.5;
 
-/// Least sum of the scores that speak for a face: of a person in the first look,
-/// of a person and of the face in the second.
+/// Minimum sum of the scores that support a face: the score of a person in the first pass, and those of a person and the
+/// face in the second look.
 const FACE_SUM: f32 = 0.9;
-/// Least sum of the scores that speak for a person; see [`Judge::is_person`].
+/// Minimum sum of the scores that support a person; see [`Verifier::is_person`].
 const PERSON_SUM: f32 = 0.9;
-/// Least mean of a vehicle's scores in both views.
+/// Minimum mean of a vehicle's scores in both views.
 const VEHICLE_MEAN: f32 = 0.2;
-/// The same of a vehicle that fills less than [`SMALL_SHARE`] of the photo.
+/// The minimum for a vehicle that fills less than [`SMALL_SHARE`] of the photo.
 const SMALL_VEHICLE_MEAN: f32 = 0.08;
 const SMALL_SHARE: f32 = 0.008;
 
-/// A person lower than this, in pixels of the photo, has no more details to show:
-/// enlarged, it is judged no better.
+/// Enlarging does not help with a person of a smaller height, pixels of the photo: there are no more details.
 const LEAST_HEIGHT: f32 = 40.0;
 
-/// Candidates that overlap by more (intersection over union) share one look.
+/// Candidates that overlap by more (intersection over union) are examined together.
 const SAME_IOU: f32 = 0.5;
-/// What a view shows is the candidate from this overlap on (intersection over
-/// union).
+/// An object in a view is the candidate if they overlap by more than this (intersection over union).
 const SEEN_IOU: f32 = 0.35;
-/// Share of the smaller of two boxes that lies in the other one if the two show
-/// parts of one person.
+/// Minimum share of the smaller of two boxes that lies in the other one, if both show parts of one person.
 const SEEN_PART: f32 = 0.7;
-/// So many times as long at most is one of them as the other.
+/// Maximum ratio of their lengths.
 const SEEN_TIMES: f32 = 2.5;
 
-/// A view with less contrast, in levels, says nothing. The views of people in 16 photos with
+/// Minimum contrast of a view, in levels. With less, the scores say nothing. The views of people in 16 photos with
 /// usual contrast have 96 and more.
 const LEAST_CONTRAST: u8 = 80;
 
-/// How many times at most the candidates are selected anew without those that were rejected.
+/// Maximum number of times that candidates are selected again without the rejected ones.
 const ROUNDS: usize = 4;
 
-/// Lower scores say nothing.
+/// Scores below this are ignored.
 const LEAST_SCORE: f32 = 0.05;
 
-/// How a candidate is shown.
-struct View {
+/// How a candidate is shown to the networks.
+struct CandidateView {
     /// Its longer side, pixels of the networks' input.
     object: u32,
     /// Side of the square around it, pixels of the networks' input.
@@ -74,85 +69,83 @@ struct View {
     is_mirrored: bool,
 }
 
-/// A face, with so much around it that its person is seen.
-const FACE: View = View {
+/// A face, with enough around it to see the person.
+const FACE: CandidateView = CandidateView {
     object: 32,
     side: 128,
     is_mirrored: false,
 };
-/// A person or vehicle at the size at which NanoDet is surest.
-const WHOLE: View = View {
+/// A person or vehicle at the size at which NanoDet's scores are highest.
+const WHOLE: CandidateView = CandidateView {
     object: 64,
     side: 128,
     is_mirrored: true,
 };
-/// A person or vehicle so large that CenterFace sees its face.
-const CLOSE: View = View {
+/// A person or vehicle large enough for CenterFace to see a face.
+const CLOSE: CandidateView = CandidateView {
     object: 128,
     side: 256,
     is_mirrored: false,
 };
 
-impl View {
+impl CandidateView {
     fn pixels(&self) -> u64 {
         u64::from(self.side).pow(2)
     }
 }
 
-/// What the second look did.
+/// What the second look did, in numbers of candidates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SecondLook {
-    /// Candidates that were looked at again.
-    pub looked_at: u32,
-    /// Of these, the ones that were dropped.
+    /// Examined again.
+    pub examined: u32,
+    /// Examined and dropped.
     pub dropped: u32,
-    /// Candidates that could not be judged: the budget did not suffice, or they have too little
-    /// contrast. They count.
-    pub left_out: u32,
+    /// Not examined, because the budget was spent or the contrast is too low. They are hidden.
+    pub skipped: u32,
 }
 
 /// The candidates that count after a second look, best first.
 ///
-/// There is none where it would drop too much: in photos with hardly any contrast, in
-/// which all scores are low.
+/// Photos with hardly any contrast get no second look: all their scores are low, and it would drop too much.
 pub(super) fn select(
-    search: &mut Search<'_>,
+    scanner: &mut Scanner<'_>,
     mut candidates: Vec<Candidate>,
-    photo: &Photo,
+    photo: &PhotoContext,
     settings: &DetectSettings,
 ) -> Result<(Vec<Candidate>, SecondLook), DetectorError> {
     let budget = (f64::from(settings.scales.second_look_megapixels) * 1e6) as u64;
     let selected = candidate::select(candidates.clone(), photo, settings);
-    if budget == 0 || candidates.len() > MAX_COMPARED || search.has_spread_levels() {
+    if budget == 0 || candidates.len() > MAX_COMPARED || scanner.has_spread_levels() {
         return Ok((selected, SecondLook::default()));
     }
-    let of = |is_meant: fn(&Candidate) -> bool| candidates.iter().copied().filter(is_meant).collect();
-    let mut judge = Judge {
-        search,
+    let filtered = |matches: fn(&Candidate) -> bool| candidates.iter().copied().filter(matches).collect();
+    let mut verifier = Verifier {
+        scanner,
         photo,
-        people: of(|one| one.class == Class::Person),
-        sure_faces: of(|one| one.class == Class::Face && one.score >= SURE_FACE),
+        people: filtered(|one| one.class == Class::Person),
+        sure_faces: filtered(|one| one.class == Class::Face && one.score >= SURE_FACE),
         budget,
-        done: SecondLook::default(),
+        counts: SecondLook::default(),
     };
-    // Faces first: they confirm people. Without people to look for, their scores mean less.
+    // Faces come first, because they confirm people. Their scores mean less if people are not detected.
     if settings.classes.contains(&Class::Person) {
-        let no_faces = judge.rejected(&selected, |one| one.class == Class::Face)?;
+        let no_faces = verifier.rejected(&selected, |one| one.class == Class::Face)?;
         candidates.retain(|one| !no_faces.contains(one));
     }
-    let selected = judged(
+    let selected = select_verified(
         candidates,
         |candidates| candidate::select(candidates, photo, settings),
-        |selected| judge.rejected(selected, |one| one.class != Class::Face),
+        |selected| verifier.rejected(selected, |one| one.class != Class::Face),
     )?;
-    Ok((selected, judge.done))
+    Ok((selected, verifier.counts))
 }
 
 /// The candidates that `select` chooses and `reject` does not return, best first.
 ///
-/// Without a rejected candidate, `select` may choose others that it stood for. They are judged as well,
-/// for [`ROUNDS`] rounds; what is chosen after that counts.
-fn judged<E>(
+/// Without a rejected candidate, `select` may choose others that it covered. They are examined as well, for [`ROUNDS`]
+/// rounds; candidates selected after that count.
+fn select_verified<E>(
     mut candidates: Vec<Candidate>,
     select: impl Fn(Vec<Candidate>) -> Vec<Candidate>,
     mut reject: impl FnMut(&[Candidate]) -> Result<Vec<Candidate>, E>,
@@ -180,20 +173,19 @@ fn best_first(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
     candidates
 }
 
-struct Judge<'j, 's> {
-    search: &'j mut Search<'s>,
-    photo: &'j Photo,
-    /// The first look's.
+struct Verifier<'j, 's> {
+    scanner: &'j mut Scanner<'s>,
+    photo: &'j PhotoContext,
+    /// People of the first pass.
     people: Vec<Candidate>,
     sure_faces: Vec<Candidate>,
-    /// Pixels of the networks' input that are left.
+    /// Remaining pixels of the networks' input.
     budget: u64,
-    done: SecondLook,
+    counts: SecondLook,
 }
 
-impl Judge<'_, '_> {
-    /// The candidates of a kind that stay weak, and those that overlap with one
-    /// of them and are weaker.
+impl Verifier<'_, '_> {
+    /// The candidates of a kind whose scores stay low, and those with lower scores that overlap with one of them.
     fn rejected(
         &mut self,
         candidates: &[Candidate],
@@ -202,7 +194,8 @@ impl Judge<'_, '_> {
         let mut groups: Vec<Vec<Candidate>> = Vec::new();
         for candidate in candidates.iter().filter(|one| is_of_kind(one)) {
             let is_same = |group: &&mut Vec<Candidate>| {
-                kind(group[0].class) == kind(candidate.class) && group[0].rect.iou(&candidate.rect) > SAME_IOU
+                group[0].class.group() == candidate.class.group()
+                    && group[0].rect.iou(&candidate.rect) > SAME_IOU
             };
             match groups.iter_mut().find(is_same) {
                 Some(group) => group.push(*candidate),
@@ -213,13 +206,13 @@ impl Judge<'_, '_> {
         groups.sort_by(|a, b| b[0].rect.area().total_cmp(&a[0].rect.area()));
         let mut rejected = Vec::new();
         for group in groups {
-            let Some(counts) = self.counts(&group[0])? else {
-                self.done.left_out += 1;
+            let Some(counts) = self.verify(&group[0])? else {
+                self.counts.skipped += 1;
                 continue;
             };
-            self.done.looked_at += 1;
+            self.counts.examined += 1;
             if !counts {
-                self.done.dropped += 1;
+                self.counts.dropped += 1;
                 rejected.extend(group);
             }
         }
@@ -245,21 +238,20 @@ impl Judge<'_, '_> {
         })
     }
 
-    /// The highest score of a person of the first look around a face.
+    /// The highest score of a person of the first pass around a face.
     fn person_around(&self, face: &Candidate) -> f32 {
         let is_around = |person: &&Candidate| person.rect.overlap(&face.rect) > SEEN_PART * face.rect.area();
         let scores = self.people.iter().filter(is_around).map(|person| person.score);
         scores.fold(0.0, f32::max)
     }
 
-    /// Whether a candidate counts; `None` if the budget does not suffice, or if there is
-    /// too little contrast to judge it.
-    fn counts(&mut self, candidate: &Candidate) -> Result<Option<bool>, DetectorError> {
-        let views: &[View] = match candidate.class {
+    /// Whether a candidate counts; `None` if the budget is spent, or the contrast is too low to decide.
+    fn verify(&mut self, candidate: &Candidate) -> Result<Option<bool>, DetectorError> {
+        let views: &[CandidateView] = match candidate.class {
             Class::Face => &[FACE],
             _ => &[WHOLE, CLOSE],
         };
-        let cost = views.iter().map(View::pixels).sum();
+        let cost = views.iter().map(CandidateView::pixels).sum();
         let Some(left) = self.budget.checked_sub(cost) else {
             return Ok(None);
         };
@@ -269,12 +261,12 @@ impl Judge<'_, '_> {
             Class::Person => self.is_person(candidate)?,
             _ => self.is_vehicle(candidate)?,
         };
-        let is_judged = counts || self.search.contrast() >= LEAST_CONTRAST;
-        Ok(is_judged.then_some(counts))
+        let is_decided = counts || self.scanner.contrast() >= LEAST_CONTRAST;
+        Ok(is_decided.then_some(counts))
     }
 
     fn is_face(&mut self, face: &Candidate) -> Result<bool, DetectorError> {
-        let seen = self.look(face, &FACE, true)?;
+        let seen = self.scan_view(face, &FACE, true)?;
         let person = best(&seen, |one| {
             one.class == Class::Person && one.rect.overlap(&face.rect) > SEEN_PART * face.rect.area()
         });
@@ -284,13 +276,12 @@ impl Judge<'_, '_> {
         Ok(self.person_around(face) + person + again >= FACE_SUM)
     }
 
-    /// Whether the sum of the scores suffices: 1.5 times the first look's, those of both
-    /// views, and twice that of a face in it. A logistic regression on 700
-    /// candidates gave about these weights.
+    /// Whether the sum of the scores suffices: 1.5 times the first pass's, those of both views, and twice that of a face in
+    /// it. The weights are close to those of a logistic regression on 700 candidates.
     fn is_person(&mut self, person: &Candidate) -> Result<bool, DetectorError> {
         let is_it = |one: &Candidate| one.class == Class::Person && is_same_person(&one.rect, &person.rect);
-        let whole = best(&self.look(person, &WHOLE, false)?, is_it);
-        let close = self.look(person, &CLOSE, true)?;
+        let whole = best(&self.scan_view(person, &WHOLE, false)?, is_it);
+        let close = self.scan_view(person, &CLOSE, true)?;
         let face = best(&close, |one| {
             one.class == Class::Face && one.rect.overlap(&person.rect) > 0.5 * one.rect.area()
         });
@@ -299,8 +290,8 @@ impl Judge<'_, '_> {
 
     fn is_vehicle(&mut self, vehicle: &Candidate) -> Result<bool, DetectorError> {
         let is_it = |one: &Candidate| one.class != Class::Person && one.rect.iou(&vehicle.rect) > SEEN_IOU;
-        let whole = best(&self.look(vehicle, &WHOLE, false)?, is_it);
-        let close = best(&self.look(vehicle, &CLOSE, false)?, is_it);
+        let whole = best(&self.scan_view(vehicle, &WHOLE, false)?, is_it);
+        let close = best(&self.scan_view(vehicle, &CLOSE, false)?, is_it);
         let least = if self.photo.share(&vehicle.rect) < SMALL_SHARE {
             SMALL_VEHICLE_MEAN
         } else {
@@ -309,10 +300,10 @@ impl Judge<'_, '_> {
         Ok((whole + close) / 2.0 >= least)
     }
 
-    fn look(
+    fn scan_view(
         &mut self,
         candidate: &Candidate,
-        view: &View,
+        view: &CandidateView,
         with_faces: bool,
     ) -> Result<Vec<Candidate>, DetectorError> {
         let Rect { right, bottom, .. } = self.photo.rect;
@@ -323,26 +314,18 @@ impl Judge<'_, '_> {
             right as u32,
             bottom as u32,
         );
-        let question = Question {
-            wanted: Wanted(Class::ALL.into_iter().map(|class| (class, LEAST_SCORE)).collect()),
+        let query = TileQuery {
+            classes: ClassThresholds(Class::ALL.iter().map(|&class| (class, LEAST_SCORE)).collect()),
             face: with_faces.then_some(LEAST_SCORE),
         };
-        self.search
-            .look(&tile, candidate.turn, view.is_mirrored, &question)
+        self.scanner
+            .scan_tile(&tile, candidate.rotation, view.is_mirrored, &query)
     }
 }
 
-/// The class that stands for all that a network mixes up with this one.
-const fn kind(class: Class) -> Class {
-    match class {
-        Class::Person | Class::Face => class,
-        Class::Bicycle | Class::Car | Class::Motorcycle | Class::Bus | Class::Truck => Class::Car,
-    }
-}
-
-/// The highest score of what is meant; 0 if it was not seen.
-fn best(seen: &[Candidate], is_meant: impl Fn(&Candidate) -> bool) -> f32 {
-    let scores = seen.iter().filter(|one| is_meant(one)).map(|one| one.score);
+/// The highest score of the matching candidates; 0 if there is none.
+fn best(candidates: &[Candidate], matches: impl Fn(&Candidate) -> bool) -> f32 {
+    let scores = candidates.iter().filter(|one| matches(one)).map(|one| one.score);
     scores.fold(0.0, f32::max)
 }
 
@@ -359,7 +342,7 @@ mod tests {
     use std::convert::Infallible;
 
     use super::*;
-    use crate::detector::turn::Turn;
+    use crate::detector::rotation::Rotation;
 
     fn person(score: f32) -> Candidate {
         let rect = Rect {
@@ -377,14 +360,14 @@ mod tests {
             input_size: 200.0,
             scale: 1.0,
             is_best_class: true,
-            turn: Turn::None,
+            rotation: Rotation::None,
         }
     }
 
-    /// The scores that count if each candidate stands for all weaker ones, and how many candidates were judged.
+    /// The scores that count if each candidate covers all lower ones, and the number of examined candidates.
     fn scores(candidates: &[f32], is_rejected: fn(f32) -> bool) -> (Vec<f32>, usize) {
         let mut asked = 0;
-        let counting = judged::<Infallible>(
+        let counting = select_verified::<Infallible>(
             candidates.iter().map(|score| person(*score)).collect(),
             |candidates| best_first(candidates).into_iter().take(1).collect(),
             |selected| {
@@ -401,13 +384,13 @@ mod tests {
     }
 
     #[test]
-    fn a_rejected_candidate_no_longer_stands_for_others() {
+    fn a_rejected_candidate_no_longer_covers_others() {
         assert_eq!(scores(&[0.4, 0.6, 0.2], |_| false), (vec![0.6], 1));
         assert_eq!(scores(&[0.4, 0.6, 0.2], |score| score > 0.5), (vec![0.4], 2));
     }
 
     #[test]
-    fn what_is_left_after_the_last_round_counts() {
+    fn candidates_left_after_the_last_round_count() {
         let (counting, asked) = scores(&[0.45, 0.44, 0.43, 0.42, 0.41, 0.40], |_| true);
         assert_eq!((counting, asked), (vec![0.41], ROUNDS));
     }

@@ -1,52 +1,50 @@
-//! How a photo is cut up for the networks.
+//! Cuts a photo into tiles for the networks.
 
 use super::boxes::Rect;
 
 /// The networks' inputs are multiples of this, pixels.
 const STEP: u32 = 32;
 
-/// Longest side of a tile, in pixels of the networks' input. It bounds memory:
-/// a network needs about 350 MB for each megapixel of its input.
+/// Longest side of a tile, in pixels of the networks' input. It limits memory: a network needs about 350 MB for each
+/// megapixel of its input.
 const SIDE: u32 = 768;
 
-/// Tiles overlap by this much at least, so that what one of them cuts in two,
-/// the next one has whole; what is larger is seen whole in the coarse look.
+/// Minimum overlap of tiles, so that an object at the edge of one tile is complete in the next. Larger objects are
+/// complete in the coarse pass.
 const OVERLAP: u32 = 64;
 
-/// Least border around the photo: things cut off by the photo's edge are seen
-/// better when that edge is not also the input's.
+/// Minimum border around the photo. The networks find objects at the photo's edge more easily if it is not the input's
+/// edge.
 const BORDER: u32 = 24;
 
-/// A part of the photo at one scale, as the networks get it.
+/// A part of the photo at one scale: one input of the networks.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Tile {
     /// The input, across and down.
-    pub columns: Span,
-    pub rows: Span,
-    /// Pixels of the photo per pixel of the input, across and down; the two
-    /// differ by what rounding to whole pixels makes them.
+    pub columns: TileSpan,
+    pub rows: TileSpan,
+    /// Pixels of the photo per pixel of the input, across and down; rounding to whole pixels makes them differ.
     pub x_step: f64,
     pub y_step: f64,
 }
 
 /// A tile's extent along one side of the scaled photo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
+pub(super) struct TileSpan {
     /// Length of the networks' input, a multiple of 32.
     pub length: u32,
-    /// Where in the input the photo begins: the border's width.
+    /// Position in the input at which the photo begins: the border's width.
     pub offset: u32,
-    /// Where the shown part begins, in pixels of the scaled photo.
+    /// Position at which the shown part begins, pixels of the scaled photo.
     pub start: u32,
-    /// How much of the photo is shown, from `offset` on; the rest is border.
+    /// Length of the shown part from `offset` on; the rest is border.
     pub shown: u32,
 }
 
 impl Tile {
-    /// The part of the photo that is shown: left, top, width, height, in its
-    /// pixels, within a photo of this size.
+    /// The shown part of a photo of this size: left, top, width, height, pixels of the photo.
     pub fn source(&self, width: u32, height: u32) -> [f64; 4] {
-        let along = |span: &Span, step: f64, limit: u32| {
+        let along = |span: &TileSpan, step: f64, limit: u32| {
             let start = f64::from(span.start) * step;
             let end = (f64::from(span.start + span.shown) * step).min(f64::from(limit));
             (start, end - start)
@@ -56,7 +54,7 @@ impl Tile {
         [x, y, wide, high]
     }
 
-    /// The same as a box.
+    /// The shown part as a box.
     pub fn shown(&self, width: u32, height: u32) -> Rect {
         let [left, top, wide, high] = self.source(width, height);
         Rect {
@@ -67,16 +65,16 @@ impl Tile {
         }
     }
 
-    /// From pixels of the networks' input to pixels of the photo.
+    /// Converts pixels of the networks' input to pixels of the photo.
     pub fn to_photo(&self, rect: &Rect) -> Rect {
-        let place = |at: f32, span: &Span, step: f64| {
+        let convert = |at: f32, span: &TileSpan, step: f64| {
             ((f64::from(at) - f64::from(span.offset) + f64::from(span.start)) * step) as f32
         };
         Rect {
-            left: place(rect.left, &self.columns, self.x_step),
-            top: place(rect.top, &self.rows, self.y_step),
-            right: place(rect.right, &self.columns, self.x_step),
-            bottom: place(rect.bottom, &self.rows, self.y_step),
+            left: convert(rect.left, &self.columns, self.x_step),
+            top: convert(rect.top, &self.rows, self.y_step),
+            right: convert(rect.right, &self.columns, self.x_step),
+            bottom: convert(rect.bottom, &self.rows, self.y_step),
         }
     }
 }
@@ -87,7 +85,7 @@ pub(super) fn cut(width: u32, height: u32, scale: f32) -> Vec<Tile> {
     let columns = spans(scaled_width);
     let x_step = f64::from(width) / f64::from(scaled_width);
     let y_step = f64::from(height) / f64::from(scaled_height);
-    let row = |rows: Span| {
+    let row = |rows: TileSpan| {
         columns.iter().map(move |&columns| Tile {
             columns,
             rows,
@@ -98,9 +96,8 @@ pub(super) fn cut(width: u32, height: u32, scale: f32) -> Vec<Tile> {
     spans(scaled_height).into_iter().flat_map(row).collect()
 }
 
-/// A square of `side` pixels of the networks' input around a box, its longer
-/// side `object` pixels long there. At the photo's edges the square moves
-/// inwards; what a smaller photo leaves of it is border.
+/// A square of `side` pixels of the networks' input around a box. The box's longer side becomes `object` pixels long. At
+/// the photo's edges the square moves inwards. The part beyond a smaller photo is border.
 pub(super) fn around(rect: &Rect, object: u32, side: u32, width: u32, height: u32) -> Tile {
     let longer = rect.width().max(rect.height()).max(1.0);
     let scale = object as f32 / longer;
@@ -108,7 +105,7 @@ pub(super) fn around(rect: &Rect, object: u32, side: u32, width: u32, height: u3
     let span = |low: f32, high: f32, length: u32| {
         let center = scale * (low + high) / 2.0;
         let shown = side.min(length);
-        Span {
+        TileSpan {
             length: side,
             offset: (side - shown) / 2,
             start: ((center - side as f32 / 2.0).max(0.0) as u32).min(length - shown),
@@ -132,8 +129,8 @@ pub(super) fn cost(width: u32, height: u32, scale: f32) -> u64 {
     along(width) * along(height)
 }
 
-/// The scales up to `largest` at which a side of `length` pixels fills its
-/// inputs: a larger one costs more, a smaller one wastes border.
+/// The scales up to `largest` at which a side of `length` pixels fills its inputs: a larger scale costs more, a smaller
+/// one wastes border.
 pub(super) fn filling(length: u32, largest: f32) -> impl Iterator<Item = f32> {
     let most = division(scaled(length, largest)).0;
     let lengths = (1..=SIDE / STEP).map(|steps| steps * STEP);
@@ -150,8 +147,7 @@ fn scaled(length: u32, scale: f32) -> u32 {
     ((f64::from(length) * f64::from(scale)).round() as u32).max(1)
 }
 
-/// How many inputs of which length a side of `length` pixels and its borders
-/// need.
+/// Number and length of the inputs for a side of `length` pixels and its borders.
 fn division(length: u32) -> (u32, u32) {
     let total = length + 2 * BORDER;
     let count = if total <= SIDE {
@@ -166,10 +162,10 @@ fn division(length: u32) -> (u32, u32) {
 }
 
 /// Equal spans over a side of `length` pixels and its borders.
-fn spans(length: u32) -> Vec<Span> {
+fn spans(length: u32) -> Vec<TileSpan> {
     let (count, each) = division(length);
     if count == 1 {
-        return vec![Span {
+        return vec![TileSpan {
             length: each,
             offset: (each - length) / 2,
             start: 0,
@@ -182,7 +178,7 @@ fn spans(length: u32) -> Vec<Span> {
             let begin = (u64::from(i) * u64::from(last) / u64::from(count - 1)) as u32;
             let start = begin.saturating_sub(BORDER);
             let offset = BORDER.saturating_sub(begin);
-            Span {
+            TileSpan {
                 length: each,
                 offset,
                 start,
@@ -219,7 +215,7 @@ mod tests {
         }
 
         #[test]
-        fn a_square_around_a_box_shows_it_in_the_wanted_size(
+        fn a_square_around_a_box_shows_it_in_the_requested_size(
             width in 40u32..9000, height in 40u32..9000,
             x in 0.0f32..1.0, y in 0.0f32..1.0, wide in 0.01f32..1.0, high in 0.01f32..1.0,
         ) {
@@ -249,7 +245,7 @@ mod tests {
         }
 
         #[test]
-        fn boxes_come_back_to_where_they_are_in_the_photo(
+        fn boxes_return_to_their_position_in_the_photo(
             width in 1u32..9000, height in 1u32..9000, scale in 0.05f32..2.0,
         ) {
             for tile in cut(width, height, scale) {

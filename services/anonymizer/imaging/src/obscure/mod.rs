@@ -1,95 +1,69 @@
-//! Makes parts of a picture unrecognisable, irreversibly. Pure: works on a
-//! buffer of pixels.
+//! Makes parts of a picture unrecognisable, irreversibly. It works on a buffer of pixels, without I/O.
 //!
-//! Each detected object is a [`Region`] of its own: a shape, filled with a
-//! mosaic whose cells follow from the object's size. Neighbours stay apart, so
-//! a viewer still sees how many people there are and what they do.
+//! Each detected object is a separate [`Region`]: a shape, filled with a mosaic whose cells follow from the object's size.
+//! Neighbours stay apart, so a viewer still sees how many people there are and what they do.
 //!
-//! It cannot be undone: a region's pixels are first reduced to the mean
-//! colours of its cells, and everything painted inside the shape is made of
-//! these means. A cell that lies less than half inside the shape takes the mean
-//! of its pixels outside, so no colour stands for less than half a cell.
-//! A blur alone would not do: it is a linear filter, and a filter that inverts it
-//! brings back what rounding left.
+//! It cannot be undone: a region's pixels are first reduced to the mean colours of its cells, and only these means are
+//! painted inside the shape. A cell that lies less than half inside the shape takes the mean of its pixels outside, so
+//! each colour stands for at least half a cell. A blur alone is not enough: it is a linear filter, and its inverse
+//! restores everything except rounding errors.
 //!
-//! Where regions overlap, the coarser one counts. Regions are first filled with
-//! their cells' colours, from the finest cell to the coarsest: a region's means
-//! are means of finer cells, so none of them tells more than these. Then they are
-//! painted in the same order. A finer region's cells across the coarser one's outline
-//! are means of the picture on both sides of it. Solid regions come last.
+//! Where regions overlap, the coarser one counts. Regions are first filled with their cells' colours, from the finest cell
+//! to the coarsest: a region's means are means of finer cells, so they reveal no more than these. Then they are painted in
+//! the same order. A finer region's cells across the coarser one's outline are means of the picture on both sides of it.
+//! Solid regions come last.
 
+use crate::{Class, ClassGroup};
 mod mosaic;
 mod outline;
 mod region;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, str::FromStr};
-
-use contract::Class;
-
 use self::{mosaic::Mosaic, outline::Outline};
 pub use region::{CORNER_RADIUS, MIN_CELL, PixelRect, Region, Shape};
 
-/// What a region looks like afterwards.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Mode {
+/// How a region is obscured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, strum::Display, strum::EnumString)]
+#[strum(serialize_all = "lowercase", parse_err_ty = UnknownObscureMode, parse_err_fn = unknown_mode)]
+pub enum ObscureMode {
     /// The cells' mean colours, interpolated between the cells' centres.
     #[default]
     Mosaic,
-    /// The same means, blurred over three cells each way: softer to look at.
+    /// The same means, blurred over three cells each way, which looks softer.
     Blur,
-    /// One grey: only the outline is left.
+    /// One grey; only the outline stays visible.
     Solid,
 }
 
-/// Coarser regions that are compared with each region, to skip it where one of them
-/// covers it: as many as cost less than painting.
+/// Number of coarser regions that are compared with each region, to skip it if one of them covers it. More comparisons
+/// would cost more than painting.
 const COMPARED: usize = 64;
 
-/// The text names no mode.
+/// The text is not a mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("modes are mosaic, blur, solid")]
-pub struct UnknownMode;
+pub struct UnknownObscureMode;
 
-impl FromStr for Mode {
-    type Err = UnknownMode;
-
-    fn from_str(name: &str) -> Result<Self, UnknownMode> {
-        match name {
-            "mosaic" => Ok(Self::Mosaic),
-            "blur" => Ok(Self::Blur),
-            "solid" => Ok(Self::Solid),
-            _ => Err(UnknownMode),
-        }
-    }
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Mosaic => "mosaic",
-            Self::Blur => "blur",
-            Self::Solid => "solid",
-        })
-    }
+const fn unknown_mode(_: &str) -> UnknownObscureMode {
+    UnknownObscureMode
 }
 
 /// The mode of each kind of object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Modes {
+pub struct ObscureModes {
     /// Whole people.
-    pub person: Mode,
+    pub person: ObscureMode,
     /// Faces.
-    pub face: Mode,
-    /// Vehicles, bicycles among them.
-    pub vehicle: Mode,
+    pub face: ObscureMode,
+    /// Vehicles, including bicycles.
+    pub vehicle: ObscureMode,
 }
 
-impl Modes {
+impl ObscureModes {
     /// One mode for all objects.
     #[must_use]
-    pub const fn uniform(mode: Mode) -> Self {
+    pub const fn uniform(mode: ObscureMode) -> Self {
         Self {
             person: mode,
             face: mode,
@@ -99,30 +73,28 @@ impl Modes {
 
     /// The mode of a class.
     #[must_use]
-    pub const fn for_class(self, class: Class) -> Mode {
-        match class {
-            Class::Person => self.person,
-            Class::Face => self.face,
-            Class::Bicycle | Class::Car | Class::Motorcycle | Class::Bus | Class::Truck => self.vehicle,
+    pub const fn for_class(self, class: Class) -> ObscureMode {
+        match class.group() {
+            ClassGroup::Person => self.person,
+            ClassGroup::Face => self.face,
+            ClassGroup::Vehicle => self.vehicle,
         }
     }
 }
 
 /// Obscures all regions of an RGB picture of `3 * width * height` bytes.
 ///
-/// Every pixel whose centre lies inside a region's shape is replaced. Outside
-/// it, a soft edge of half a cell mixes the replacement with the picture.
-/// Other pixels stay as they are. Regions outside the picture are ignored.
-/// The order of `regions` does not matter.
+/// Replaces every pixel whose centre lies inside a region's shape. Outside it, a soft edge of half a cell mixes the
+/// replacement with the picture. Other pixels do not change. Regions outside the picture are ignored. The order of
+/// `regions` does not matter.
 ///
-/// Takes time proportional to the sum of the regions' areas, and memory
-/// proportional to the sum of their cells.
+/// Takes time proportional to the sum of the regions' areas, and memory proportional to the sum of their cells.
 pub fn obscure(pixels: &mut [u8], width: u32, height: u32, regions: &[Region]) {
     obscure_until(pixels, width, height, regions, || false);
 }
 
-/// The same, until `is_stopped`, which is asked before each region. Returns whether
-/// all regions are obscured.
+/// Like [`obscure`], but ends when `is_stopped`, which is called before each region. Returns whether all regions are
+/// obscured.
 pub fn obscure_until(
     pixels: &mut [u8],
     width: u32,
@@ -134,7 +106,7 @@ pub fn obscure_until(
         .iter()
         .filter_map(|region| region.clipped(width, height))
         .collect();
-    regions.sort_by_key(|region| (region.mode == Mode::Solid, region.cell(), *region));
+    regions.sort_by_key(|region| (region.mode == ObscureMode::Solid, region.cell(), *region));
     let mut filled = Vec::with_capacity(regions.len());
     for region in &regions {
         if is_stopped() {
@@ -177,7 +149,7 @@ fn paint(pixels: &mut [u8], width: u32, outline: &Outline, mosaic: &Mosaic) {
             }
             weight > 0
         };
-        // Outwards, as far as the soft edge goes.
+        // Outwards to the end of the soft edge.
         for at in (0..from).rev() {
             if !soften(at) {
                 break;

@@ -1,27 +1,25 @@
 //! A region's cells: their colours, and the interpolation between them.
 //!
-//! A box blur as wide as a cell, over a mosaic, is the linear interpolation
-//! between the centres of the cells.
+//! A box blur as wide as a cell, over a mosaic, is the linear interpolation between the centres of the cells.
 
 use std::ops::Range;
 
-use super::{Mode, Region, outline::Outline};
+use super::{ObscureMode, Region, outline::Outline};
 
 /// A colour with parts of 0 to 255: red, green, blue.
 type Color = [u32; 3];
 
-/// The grey of [`Mode::Solid`].
+/// The grey of [`ObscureMode::Solid`].
 const GREY: Color = [128; 3];
 
-/// The sum of the weights of two colours that are mixed. Whole numbers give the
-/// same pixels on every machine.
+/// The sum of the weights of two mixed colours. Whole numbers give the same pixels on every machine.
 const WEIGHTS: u32 = 256;
 
 /// Rows and columns of cells over a region's rectangle.
 pub(super) struct Mosaic {
-    /// Where columns begin, and where the last one ends; pixels.
+    /// Starts of the columns, and the end of the last one, pixels.
     columns: Vec<u32>,
-    /// Where rows begin, and where the last one ends; pixels.
+    /// Starts of the rows, and the end of the last one, pixels.
     rows: Vec<u32>,
     /// The cells' colours, row by row.
     colors: Vec<Color>,
@@ -35,9 +33,9 @@ impl Mosaic {
         let rows = borders(rect.y, rect.height, cell);
         let across = columns.len() - 1;
         let colors = match region.mode {
-            Mode::Mosaic => means(pixels, width, outline, &columns, &rows),
-            Mode::Blur => blurred(&means(pixels, width, outline, &columns, &rows), across),
-            Mode::Solid => vec![GREY; across * (rows.len() - 1)],
+            ObscureMode::Mosaic => means(pixels, width, outline, &columns, &rows),
+            ObscureMode::Blur => blurred(&means(pixels, width, outline, &columns, &rows), across),
+            ObscureMode::Solid => vec![GREY; across * (rows.len() - 1)],
         };
         Self {
             columns,
@@ -70,8 +68,7 @@ impl Mosaic {
         }
     }
 
-    /// Interpolates the colours of the given columns of pixels. Beyond the
-    /// centres of the outer cells, colours stay the same.
+    /// Interpolates the colours of these columns of pixels. Beyond the centres of the outer cells, colours do not change.
     pub fn painter(&self, columns: Range<u32>) -> Painter<'_> {
         let centers = centers(&self.columns);
         Painter {
@@ -89,8 +86,8 @@ pub(super) struct Painter<'m> {
     mosaic: &'m Mosaic,
     /// The vertical centres of the cells.
     centers: Vec<f32>,
-    /// The pixels of a row, by the cells that they lie between.
-    spans: Vec<Span>,
+    /// The pixels of a row by the two cells around them.
+    spans: Vec<CellSpan>,
     /// The colours of each column of cells in the current row, times [`WEIGHTS`].
     line: Vec<Color>,
     /// The pixels of the current row.
@@ -101,7 +98,7 @@ impl Painter<'_> {
     /// The pixels of row `y`.
     pub fn row(&mut self, y: u32) -> &[[u8; 3]] {
         let across = self.line.len();
-        let at = Position::new(y, &self.centers);
+        let at = CellWeights::new(y, &self.centers);
         for (column, color) in self.line.iter_mut().enumerate() {
             let cell = |row: usize| self.mosaic.colors[row * across + column];
             *color = mix(cell(at.first), cell(at.second), at.weight);
@@ -120,16 +117,16 @@ impl Painter<'_> {
     }
 }
 
-/// Between the centres of which two cells a pixel lies.
+/// The two cells whose centres are around a pixel.
 #[derive(Clone, Copy)]
-struct Position {
+struct CellWeights {
     first: usize,
     second: usize,
     /// The weight of the second, 0 to [`WEIGHTS`].
     weight: u32,
 }
 
-impl Position {
+impl CellWeights {
     fn new(pixel: u32, centers: &[f32]) -> Self {
         let at = pixel as f32 + 0.5;
         let after = centers.partition_point(|center| *center <= at);
@@ -149,20 +146,20 @@ impl Position {
 }
 
 /// Neighbouring pixels between the centres of the same two cells.
-struct Span {
+struct CellSpan {
     first: usize,
     second: usize,
     /// Each pixel's weight of the second cell, 0 to [`WEIGHTS`].
     weights: Vec<u32>,
 }
 
-fn spans(pixels: Range<u32>, centers: &[f32]) -> Vec<Span> {
-    let mut spans: Vec<Span> = Vec::new();
+fn spans(pixels: Range<u32>, centers: &[f32]) -> Vec<CellSpan> {
+    let mut spans: Vec<CellSpan> = Vec::new();
     for pixel in pixels {
-        let at = Position::new(pixel, centers);
+        let at = CellWeights::new(pixel, centers);
         match spans.last_mut() {
             Some(span) if span.first == at.first && span.second == at.second => span.weights.push(at.weight),
-            _ => spans.push(Span {
+            _ => spans.push(CellSpan {
                 first: at.first,
                 second: at.second,
                 weights: vec![at.weight],
@@ -202,7 +199,7 @@ impl Sum {
     fn add(&mut self, pixels: &[u8]) {
         let (pixels, _) = pixels.as_chunks::<3>();
         self.pixels += pixels.len() as u64;
-        // So few that 32 bits hold their sum.
+        // The sum fits 32 bits.
         for pixels in pixels.chunks(1 << 20) {
             let mut parts = [0u32; 3];
             for pixel in pixels {
@@ -216,15 +213,15 @@ impl Sum {
         }
     }
 
-    /// The mean in whole levels, so that no more than 8 bits a channel are left.
+    /// The mean in whole levels, so that at most 8 bits per channel remain.
     fn mean(self) -> Color {
         let pixels = self.pixels.max(1);
         self.parts.map(|sum| ((sum + pixels / 2) / pixels) as u32)
     }
 }
 
-/// The mean colour of every cell: of its pixels inside the shape if these are at
-/// least half of them, else of those outside.
+/// The mean colour of each cell: of its pixels inside the shape if these are at least half of them, otherwise of the
+/// pixels outside.
 fn means(pixels: &[u8], width: u32, outline: &Outline, columns: &[u32], rows: &[u32]) -> Vec<Color> {
     let stride = 3 * width as usize;
     let mut means = Vec::with_capacity((columns.len() - 1) * (rows.len() - 1));
@@ -253,8 +250,7 @@ fn means(pixels: &[u8], width: u32, outline: &Outline, columns: &[u32], rows: &[
     means
 }
 
-/// Each colour mixed with those of the neighbouring cells, weighted 1-2-1 each
-/// way.
+/// Each colour, mixed with those of the neighbouring cells, weighted 1-2-1 each way.
 fn blurred(colors: &[Color], across: usize) -> Vec<Color> {
     let down = colors.len() / across;
     let near = |i: usize, count: usize| [(i.saturating_sub(1), 1), (i, 2), ((i + 1).min(count - 1), 1)];

@@ -1,12 +1,10 @@
-//! The mask of a region: which pixels lie inside its shape, and how far its soft
-//! edge covers those around it.
+//! The mask of a region: the pixels inside its shape, and how far its soft edge covers the pixels around it.
 
 use std::ops::Range;
 
 use super::{CORNER_RADIUS, PixelRect, Region, Shape};
 
-/// A rectangle with elliptical corners, in a picture. An ellipse is the one whose
-/// radii are half of its sides.
+/// A rectangle with elliptical corners, in a picture. An ellipse has radii of half the sides.
 pub(super) struct Outline {
     rect: PixelRect,
     /// The picture's width and height.
@@ -24,14 +22,12 @@ struct Axis {
     half: f32,
     /// Radius of the corners.
     radius: f32,
-    /// Whether the side before the centre, and the one behind it, is the
-    /// picture's edge.
+    /// Whether the side before the centre, and the side behind it, is the picture's edge.
     open: [bool; 2],
 }
 
 impl Axis {
-    /// How far a pixel's centre lies in the zone of the corners, in radii: 0
-    /// before it, 1 on the rectangle's side.
+    /// How far a pixel's centre lies in the zone of the corners, in radii: 0 before it, 1 on the rectangle's side.
     fn corner(&self, pixel: u32) -> f32 {
         let from_center = pixel as f32 + 0.5 - self.center;
         if self.open[usize::from(from_center > 0.0)] {
@@ -92,8 +88,7 @@ impl Outline {
         covers(rows.start) && covers(rows.end - 1)
     }
 
-    /// The pixels of a row whose centres lie inside the shape; where there are
-    /// none, an empty range in its middle.
+    /// The pixels of a row whose centres lie inside the shape; if there are none, an empty range in its middle.
     pub fn inside(&self, y: u32) -> Range<u32> {
         let corner = self.y.corner(y);
         let (left, right) = (self.rect.x, self.rect.right());
@@ -118,8 +113,8 @@ impl Outline {
         from..to
     }
 
-    /// How much of row `y`'s pixels outside the shape is replaced, by column: near
-    /// 1 at the shape, 0 where the soft edge ends.
+    /// The replaced share of row `y`'s pixels outside the shape, by column: near 1 at the shape, 0 at the end of the soft
+    /// edge.
     pub fn coverage(&self, y: u32) -> impl Fn(u32) -> f32 {
         let down = self.y.corner(y);
         let y = down * self.y.radius;
@@ -130,7 +125,7 @@ impl Outline {
                 return 1.0;
             }
             let x = across * self.x.radius;
-            // From the shape along the line from the corner's centre.
+            // Measured from the shape along the line from the corner's centre.
             let distance = (x * x + y * y).sqrt() * (1.0 - 1.0 / radii);
             (1.0 - distance / self.feather).max(0.0)
         }

@@ -1,45 +1,39 @@
-//! What to obscure: where, in which shape, and how coarsely.
+//! The regions to obscure: position, shape and cell size.
 
-use contract::{Class, Detection};
+use super::{ObscureMode, ObscureModes};
+use crate::{Class, ClassGroup};
 
-use super::{Mode, Modes};
-
-/// Side of the smallest cell, pixels. Small heads would otherwise keep cells of
-/// two or three pixels, in which they can be recognised.
+/// Side of the smallest cell, pixels. Otherwise, small heads would get cells of two or three pixels and could be
+/// recognised.
 pub const MIN_CELL: u32 = 8;
 
 /// Radius of a [`Shape::RoundedRect`]'s corners, share of its short side.
 ///
-/// A head a third as wide as the person may touch the corner of the person's box.
-/// The corner uncovers `(1 - π/4) r²` of it: with `r` = 0.15 widths 0.0048 of
-/// the head's `1/9` square widths. So 95.7 % of the head's box are covered.
+/// A head a third as wide as the person may touch the corner of the person's box. The corner uncovers `(1 - π/4) r²` of
+/// it: with `r` = 0.15 widths, 0.0048 of the head's `1/9` square widths. So 95.7 % of the head's box are covered.
 pub const CORNER_RADIUS: f32 = 0.15;
 
-/// Cells across a head. Compared with originals, such a head is recognised no more
-/// often than by chance; docs/detector.md has the figures, and what a stronger attack finds.
+/// Cells across a head. Compared with originals, such a head is recognised no more often than by chance. docs/detector.md
+/// has the figures, and those of a stronger attack.
 const HEAD_CELLS: f32 = 8.0;
 
-/// Cells across a standing person: three or four of them across the head, and
-/// enough over the body to show the posture.
+/// Cells across a standing person: three or four across the head, and enough over the body to show the posture.
 const PERSON_CELLS: f32 = 12.0;
 
 /// Cells across a vehicle, enough to see which machine it is.
 ///
-/// The short side of a car's box is its height of some 1.5 m: a cell is 9 cm. A
-/// licence plate of 52 × 11 cm, a quarter of the car's width and a sixteenth to a
-/// fourteenth of its height, gets one row of six cells, and its characters of
-/// 5 × 8 cm fall below one cell. Lettering on the side of a truck of 3.5 m
-/// has cells of 22 cm; letters need some five cells in height to be read.
+/// The short side of a car's box is its height of about 1.5 m: a cell is 9 cm. A licence plate of 52 × 11 cm gets one row
+/// of six cells, and its characters of 5 × 8 cm are smaller than a cell. Lettering on the side of a truck of 3.5 m has
+/// cells of 22 cm; legible letters need about five cells in height.
 const VEHICLE_CELLS: f32 = 16.0;
 
-/// A longer box shows only a part of an object that the picture's edge cuts off: its
-/// short side counts as this share of the long one.
+/// A longer box shows a part of an object that the picture's edge cuts off: its short side counts as this share of the
+/// long one.
 const LEAST_ASPECT: f32 = 0.25;
-/// The same of a head, whose sides differ less.
+/// The same share for a head, whose sides differ less.
 const LEAST_HEAD_ASPECT: f32 = 2.0 / 3.0;
 
-/// A person's box this many times as high as wide shows a standing person. A lower one may
-/// show a head alone.
+/// A person's box this many times as high as wide shows a standing person. A lower box may show only a head.
 const STANDING: f32 = 1.5;
 
 /// A rectangle of pixels.
@@ -64,7 +58,7 @@ impl PixelRect {
         self.y + self.height
     }
 
-    /// The part inside another rectangle; `None` where there is none.
+    /// The part inside another rectangle, if any.
     pub(super) fn within(&self, other: &Self) -> Option<Self> {
         let (x, y) = (self.x.max(other.x), self.y.max(other.y));
         let right = self.x.saturating_add(self.width).min(other.right());
@@ -78,8 +72,8 @@ impl PixelRect {
     }
 }
 
-/// The form of a region within its rectangle. Sides at the picture's edge are
-/// straight: the object may go on behind it.
+/// The form of a region within its rectangle. Sides at the picture's edge are straight, because the object may continue
+/// beyond it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Shape {
     /// The ellipse that touches all four sides.
@@ -91,61 +85,56 @@ pub enum Shape {
 /// One object to obscure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Region {
-    /// Where it is. Parts outside the picture are ignored.
+    /// Parts outside the picture are ignored.
     pub rect: PixelRect,
-    /// Its form.
     pub shape: Shape,
-    /// Least side of a cell, pixels; [`MIN_CELL`] if that is more.
+    /// Minimum side of a cell, pixels; at least [`MIN_CELL`].
     pub cell: u32,
-    /// What it looks like afterwards.
-    pub mode: Mode,
+    pub mode: ObscureMode,
 }
 
 impl Region {
-    /// How a detected object is obscured.
+    /// The region of an object in this box.
     #[must_use]
-    pub fn for_detection(detection: &Detection, modes: Modes) -> Self {
-        let whole = [detection.width as f32, detection.height as f32];
-        Self::for_part(detection, whole, false, modes)
+    pub fn for_object(class: Class, rect: PixelRect, modes: ObscureModes) -> Self {
+        let whole = [rect.width as f32, rect.height as f32];
+        Self::for_part(class, rect, whole, false, modes)
     }
 
-    /// How an object is obscured whose detection shows the part inside the picture.
-    /// `whole` is the width and height of all of it, pixels. `has_face`: a face was found in
-    /// this person, so the box does not show a head alone.
+    /// The region of an object with the part `rect` inside the picture. `whole` is the width and height of the object, pixels.
+    /// `has_face`: a face was found in this person, so the box shows more than a head.
     #[must_use]
-    pub fn for_part(detection: &Detection, whole: [f32; 2], has_face: bool, modes: Modes) -> Self {
+    pub fn for_part(
+        class: Class,
+        rect: PixelRect,
+        whole: [f32; 2],
+        has_face: bool,
+        modes: ObscureModes,
+    ) -> Self {
         let [width, height] = whole;
         let is_body = has_face || height >= STANDING * width;
-        let (shape, cells_across, aspect) = match detection.class {
-            Class::Face => (Shape::Ellipse, HEAD_CELLS, LEAST_HEAD_ASPECT),
-            Class::Person if is_body => (Shape::RoundedRect, PERSON_CELLS, LEAST_ASPECT),
-            Class::Person => (Shape::RoundedRect, HEAD_CELLS, LEAST_ASPECT),
-            Class::Bicycle | Class::Car | Class::Motorcycle | Class::Bus | Class::Truck => {
-                (Shape::RoundedRect, VEHICLE_CELLS, LEAST_ASPECT)
-            }
+        let (shape, cells_across, aspect) = match class.group() {
+            ClassGroup::Face => (Shape::Ellipse, HEAD_CELLS, LEAST_HEAD_ASPECT),
+            ClassGroup::Person if is_body => (Shape::RoundedRect, PERSON_CELLS, LEAST_ASPECT),
+            ClassGroup::Person => (Shape::RoundedRect, HEAD_CELLS, LEAST_ASPECT),
+            ClassGroup::Vehicle => (Shape::RoundedRect, VEHICLE_CELLS, LEAST_ASPECT),
         };
         let short_side = width.min(height).max(aspect * width.max(height));
         Self {
-            rect: PixelRect {
-                x: detection.x,
-                y: detection.y,
-                width: detection.width,
-                height: detection.height,
-            },
+            rect,
             shape,
             cell: (short_side / cells_across).ceil() as u32,
-            mode: modes.for_class(detection.class),
+            mode: modes.for_class(class),
         }
     }
 
-    /// Least side of a cell, pixels.
+    /// Minimum side of a cell, pixels.
     #[must_use]
     pub fn cell(&self) -> u32 {
         self.cell.max(MIN_CELL)
     }
 
-    /// The part inside a picture, widened to one cell where the picture has
-    /// room; `None` where there is none.
+    /// The part inside a picture, if any, widened to one cell if the picture is large enough.
     pub(super) fn clipped(&self, width: u32, height: u32) -> Option<Self> {
         let picture = PixelRect {
             x: 0,

@@ -1,6 +1,5 @@
-//! Bytes to pixels. A photo that does not decode to the last pixel is an error:
-//! the detector would see what is missing as a grey plain with nobody in it.
-//! A photo whose pixels are all there is decoded, however badly it was written.
+//! Decodes bytes to pixels. A photo with missing pixels is an error, because the detector would see a grey area without
+//! people. A photo with all pixels is decoded, even if the file violates the standard.
 
 use contract::{
     FailureReason,
@@ -9,24 +8,23 @@ use contract::{
 
 use super::{Picture, icc, jpeg, orientation, png, webp};
 
-/// What a format's decoder gives: the picture as it is stored, and the bytes of
-/// its colour profile.
+/// The output of a format's decoder: the picture as stored, and the bytes of its colour profile.
 pub(super) struct Decoded {
     pub picture: Picture,
     pub profile: Option<Vec<u8>>,
 }
 
-/// What a photo may cost.
+/// Limits on photos.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Largest file, bytes.
+pub struct DecodeLimits {
+    /// Maximum size of a file, bytes.
     pub bytes: u64,
-    /// Largest picture, pixels.
+    /// Maximum size of a picture, pixels.
     pub pixels: u64,
 }
 
-impl Limits {
-    /// Checks a size in pixels as some decoder's header tells it.
+impl DecodeLimits {
+    /// Checks a size in pixels from a header.
     pub(super) fn allow(&self, width: u32, height: u32) -> Result<(), DecodeError> {
         let pixels = u64::from(width) * u64::from(height);
         if pixels > self.pixels {
@@ -47,41 +45,35 @@ impl Limits {
     }
 }
 
-/// Why there are no pixels. The texts hold nothing of the photo's content.
+/// Why a photo cannot be decoded. The texts contain nothing of its content.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// More bytes than [`Limits::bytes`].
+    /// More bytes than [`DecodeLimits::bytes`].
     #[error("{bytes} bytes: more than the limit of {limit}")]
-    TooManyBytes {
-        /// Size of the file.
-        bytes: u64,
-        /// The limit.
-        limit: u64,
-    },
-    /// More pixels than [`Limits::pixels`].
+    TooManyBytes { bytes: u64, limit: u64 },
+    /// More pixels than [`DecodeLimits::pixels`].
     #[error("{pixels} pixels: more than the limit of {limit}")]
     TooManyPixels {
         /// Width times height.
         pixels: u64,
-        /// The limit.
         limit: u64,
     },
-    /// A side of more than [`MAX_SIDE`] pixels: no JPEG can have it.
+    /// A side of more than [`MAX_SIDE`] pixels, which a JPEG cannot have.
     #[error("a side of {side} pixels: more than the {MAX_SIDE} that a JPEG can have")]
     TooLongSide {
         /// The longer side.
         side: u32,
     },
-    /// No JPEG, PNG or WebP, or a kind of these that is not decoded.
+    /// Not a JPEG, PNG or WebP, or an unsupported kind of these.
     #[error("unsupported format: {0}")]
     Unsupported(String),
-    /// Damaged, cut off, or no picture at all behind the signature.
+    /// Damaged, truncated, or no picture after the signature.
     #[error("corrupt picture: {0}")]
     Corrupt(String),
 }
 
 impl DecodeError {
-    /// The verdict that this error is.
+    /// The reason in the verdict on the photo.
     #[must_use]
     pub const fn reason(&self) -> FailureReason {
         match self {
@@ -94,8 +86,7 @@ impl DecodeError {
     }
 }
 
-/// Memory that decoding takes at its peak, bytes; 0 for what has no readable
-/// header.
+/// Peak memory of decoding, bytes; 0 without a readable header.
 #[must_use]
 pub fn decoding_bytes(photo: &[u8]) -> u64 {
     let Ok(header) = media::read_header(photo) else {
@@ -103,11 +94,11 @@ pub fn decoding_bytes(photo: &[u8]) -> u64 {
     };
     let (per_pixel, more) = match header.media_type {
         MediaType::Jpeg => (4, jpeg::coefficient_bytes(photo)),
-        // An interlaced one is held twice where it is grey.
+        // A grey interlaced picture is in memory twice.
         MediaType::Png => (if photo.get(28) == Some(&0) { 4 } else { 5 }, 0),
         MediaType::Webp => (8, 0),
     };
-    // A picture that changes its sides is held twice.
+    // A picture that is rotated by a quarter is in memory twice.
     let turning = if media::orientation(photo) > 4 { 6 } else { 0 };
     let pixels = header.pixels();
     let decoding = pixels.saturating_mul(per_pixel).saturating_add(more);
@@ -116,13 +107,12 @@ pub fn decoding_bytes(photo: &[u8]) -> u64 {
 
 /// Decodes a JPEG, PNG or WebP and turns it upright (EXIF orientation).
 ///
-/// Data after the picture's end is ignored. Transparent pixels are laid over
-/// white: what is hidden in them is neither seen nor passed on.
+/// Data after the picture's end is ignored. Transparent pixels are drawn on white, so that colours hidden in them are
+/// neither detected nor written.
 ///
 /// # Errors
-/// See [`DecodeError`]. Animations are refused: an output of their first
-/// picture alone would silently lose the rest.
-pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+/// [`DecodeError`]. Animations are refused, because an output of the first picture would lose the rest.
+pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Picture, DecodeError> {
     let size = bytes.len() as u64;
     if size > limits.bytes {
         return Err(DecodeError::TooManyBytes {

@@ -1,4 +1,4 @@
-//! Pixels to JPEG, with nothing else in it but the colour profile.
+//! Encodes pixels as JPEG. The file contains no metadata except the colour profile.
 
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
@@ -9,17 +9,14 @@ use super::{IccProfile, Picture};
 #[error("JPEG encoder: {0}")]
 pub struct EncodeError(#[from] turbojpeg::Error);
 
-/// Data of an ICC part: a segment's 65,533 bytes without the part's own
-/// header (ICC.1:2022, annex B.4).
+/// Maximum data of an ICC part: a segment's 65,533 bytes without the part's header (ICC.1:2022, annex B.4).
 const ICC_PART_BYTES: usize = 65_533 - ICC_NAME.len() - 2;
 const ICC_NAME: &[u8] = b"ICC_PROFILE\0";
 
-/// Encodes as baseline JPEG, colour at half resolution (4:2:0), grey pictures
-/// as grey. `quality` is libjpeg's, 1 to 100.
+/// Encodes as baseline JPEG: colour at half resolution (4:2:0), grey pictures as grey. `quality` is libjpeg's, 1 to 100.
 ///
 /// # Errors
-/// For pictures with a side over 65,535 pixels, which JPEG cannot hold, and
-/// when memory runs out.
+/// A side is longer than JPEG's 65,535 pixels, or memory runs out.
 pub fn encode(picture: &Picture, quality: u8) -> Result<Vec<u8>, EncodeError> {
     let mut encoder = Compressor::new()?;
     encoder.set_quality(i32::from(quality))?;

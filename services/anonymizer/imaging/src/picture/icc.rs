@@ -1,9 +1,7 @@
-//! The colour profile: the one thing besides pixels that is passed on, since
-//! the pixels' colours are wrong without it.
+//! The colour profile: the only metadata in the output, because the colours are wrong without it.
 //!
-//! A profile is a container (ICC.1:2022, clause 7) in which texts, dates, serial
-//! numbers, private tags and gaps could say whose camera it was. So no byte of
-//! it is copied: its colours are read and written into a new profile.
+//! A profile is a container (ICC.1:2022, clause 7). Its texts, dates, serial numbers, private tags and gaps could identify
+//! the camera. So its bytes are not copied: its colours are read and written into a new profile.
 
 use std::ops::Range;
 
@@ -17,12 +15,11 @@ use super::Picture;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IccProfile(Vec<u8>);
 
-/// Larger profiles are not read: those of cameras have a few KiB, those with
-/// tables up to 1 MiB.
+/// Larger profiles are ignored. Cameras write a few KiB, or up to 1 MiB with tables.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Points of a tone curve.
 const MAX_POINTS: usize = 4096;
-/// When the profile was made (7.2.1).
+/// The creation time (7.2.1).
 const CREATED: Range<usize> = 24..36;
 
 impl IccProfile {
@@ -33,10 +30,8 @@ impl IccProfile {
     }
 }
 
-/// Gives the picture a profile with the colours of `profile`. Where these are
-/// tables, the pixels are converted to sRGB instead, which needs no profile:
-/// tables could hold anything. A profile that cannot be read or is of another
-/// colour space than the pixels is left out.
+/// Gives the picture a profile with the colours of `profile`. If these are tables, which could contain anything, converts
+/// the pixels to sRGB instead. Ignores a profile that is unreadable or has another colour space than the pixels.
 pub(super) fn adopt(profile: &[u8], picture: &mut Picture) {
     let options = ParsingOptions {
         max_profile_size: MAX_BYTES,
@@ -79,7 +74,7 @@ fn grey_profile(from: &ColorProfile) -> Option<IccProfile> {
     encoded(colours, from)
 }
 
-/// A tone curve rises, so that its points say nothing else (10.6, 10.18).
+/// The tone curve if it rises. Other curves could encode information (10.6, 10.18).
 fn rising(curve: Option<&ToneReprCurve>) -> Option<ToneReprCurve> {
     let rises = match curve? {
         ToneReprCurve::Lut(points) => points.is_sorted(),
@@ -88,7 +83,7 @@ fn rising(curve: Option<&ToneReprCurve>) -> Option<ToneReprCurve> {
     curve.filter(|_| rises).cloned()
 }
 
-/// The file, with what is the same for grey and RGB.
+/// The profile's bytes, with the values that grey and RGB share.
 fn encoded(mut colours: ColorProfile, from: &ColorProfile) -> Option<IccProfile> {
     colours.color_space = from.color_space;
     colours.pcs = from.pcs;
@@ -98,12 +93,12 @@ fn encoded(mut colours: ColorProfile, from: &ColorProfile) -> Option<IccProfile>
     colours.media_white_point = from.media_white_point;
     colours.chromatic_adaptation = from.chromatic_adaptation;
     let mut new = colours.encode().ok()?;
-    // The same photo gives the same file, whenever it is made.
+    // The same photo always gives the same file.
     new.get_mut(CREATED)?.fill(0);
     Some(IccProfile(new))
 }
 
-/// Leaves the pixels as they are where the tables make no sense.
+/// Keeps the pixels if the tables are invalid.
 fn convert_to_srgb(from: &ColorProfile, picture: &mut Picture) {
     let options = TransformOptions {
         rendering_intent: from.rendering_intent,

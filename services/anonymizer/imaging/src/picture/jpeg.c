@@ -1,9 +1,9 @@
-/* Reads a JPEG's header, and the picture to its last row, with libjpeg-turbo, or
- * fails.
+/* Reads the header and all pixels of a JPEG with libjpeg-turbo. Fails if any
+ * pixel is missing.
  *
- * libjpeg goes on after a warning and paints what is missing grey. TurboJPEG's
- * interface, which the encoder uses, reports only the first warning of a file.
- * Here each warning counts by its kind.
+ * libjpeg continues after a warning and fills missing pixels with grey.
+ * TurboJPEG's interface, which the encoder uses, reports only a file's first
+ * warning. This reader decides by the kind of each warning.
  */
 
 #include <setjmp.h>
@@ -16,17 +16,17 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
-/* Webcams leave a few bytes before a marker. More of them are image data for
- * which there was no place. */
+/* Webcams leave a few bytes before a marker. More than that are image data that
+ * does not fit the picture. */
 #define MAX_STRAY_BYTES 32
 
-/* What libjpeg has read ahead is counted as stray at each restart, and reported
- * in one sum. */
+/* libjpeg counts bytes that it has read ahead as stray at each restart, and
+ * reports the sum. */
 #define MAX_STRAY_BYTES_PER_RESTART 8
 
-/* What the header tells. `Header` in jpeg.rs has the same fields. */
+/* `Header` in jpeg.rs has the same fields. */
 struct irmgard_jpeg_header {
-  uint64_t coefficient_bytes; /* held until the last of many scans; else 0 */
+  uint64_t coefficient_bytes; /* in memory until the last of several scans; 0 for one scan */
   uint64_t profile_bytes;
   int precision;
   int components;
@@ -38,7 +38,7 @@ struct reader {
   struct jpeg_error_mgr errors;
   struct jpeg_progress_mgr progress;
   int max_scans;
-  /* A bit for each component of which a scan has begun. */
+  /* One bit for each component whose scan has started. */
   unsigned components_seen;
   char *message;
   jmp_buf failed;
@@ -71,12 +71,12 @@ static long max_stray_bytes(const struct jpeg_decompress_struct *jpeg)
   return MAX_STRAY_BYTES + MAX_STRAY_BYTES_PER_RESTART * restarts;
 }
 
-/* Whether all pixels are there in spite of the warning. */
+/* Whether all pixels are present despite the warning. */
 static int is_harmless(struct reader *reader)
 {
   switch (reader->errors.msg_code) {
-  case JWRN_ADOBE_XFORM:    /* the number of components says enough */
-  case JWRN_BOGUS_ICC:      /* a picture without its profile is as good as one that has none */
+  case JWRN_ADOBE_XFORM:    /* the number of components is sufficient */
+  case JWRN_BOGUS_ICC:      /* like a picture without a profile */
   case JWRN_JFIF_MAJOR:     /* the version changes nothing */
   case JWRN_NOT_SEQUENTIAL: /* Ss, Se, Ah, Al mean nothing in a sequential scan */
     return 1;
@@ -86,7 +86,7 @@ static int is_harmless(struct reader *reader)
            reader->errors.msg_parm.i[0] <= max_stray_bytes(&reader->jpeg);
   case JWRN_JPEG_EOF:
     /* If a Huffman code is cut off, JWRN_HIT_MARKER follows. An arithmetic
-     * decoder takes what is missing for zeros and says nothing. */
+     * decoder replaces missing data with zeros without a warning. */
     return !reader->jpeg.arith_code;
   default:
     return 0;
@@ -110,7 +110,7 @@ static void monitor_progress(j_common_ptr jpeg)
     fail_as(reader, "more scans than any camera writes");
 }
 
-/* libjpeg takes a component or coefficient that no scan brought for zero. */
+/* libjpeg sets components and coefficients without a scan to zero. */
 static void check_scans(struct reader *reader)
 {
   int component, k;
@@ -171,7 +171,7 @@ static void read_pixels(struct reader *reader, const unsigned char *data, unsign
   jpeg->progress = &reader->progress;
   jpeg_start_decompress(jpeg);
   if (jpeg->output_width != width || jpeg->output_height != height || jpeg->output_components != channels)
-    fail_as(reader, "two headers tell different sizes");
+    fail_as(reader, "two headers have different sizes");
   if (jpeg_has_multiple_scans(jpeg))
     check_scans(reader);
   while (jpeg->output_scanline < height) {

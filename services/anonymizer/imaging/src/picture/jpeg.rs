@@ -1,22 +1,20 @@
 //! JPEG (ITU-T T.81) through libjpeg-turbo.
 //!
-//! A file that a camera wrote badly is read if all its pixels are there; a file
-//! of which anything is missing is an error. `jpeg.c` decides by the kind of
-//! libjpeg-turbo's warnings.
+//! A file that violates the standard is read if it has all pixels; missing pixels are an error. `jpeg.c` decides by the
+//! kind of libjpeg-turbo's warnings.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_ulong};
 
 use super::{DecodeError, Picture, decode::Decoded};
 
-/// Scans of a progressive JPEG that are read at most. Cameras write about
-/// ten; each costs a pass over all pixels, which is how a small file can be
-/// made to take hours.
+/// Maximum number of scans of a progressive JPEG. Cameras write about ten. Each needs a pass over all pixels, so without a
+/// limit a small file could take hours.
 const MAX_SCANS: c_int = 100;
 
 /// libjpeg's `JMSG_LENGTH_MAX`.
 const MESSAGE_BYTES: usize = 200;
 
-/// Decodes the whole picture, which its header says to be of this size.
+/// Decodes the whole picture. Its header has this size.
 pub(super) fn decode(bytes: &[u8], width: u32, height: u32) -> Result<Decoded, DecodeError> {
     let (header, profile) = read_header(bytes)?;
     if header.precision != 8 {
@@ -41,8 +39,7 @@ pub(super) fn decode(bytes: &[u8], width: u32, height: u32) -> Result<Decoded, D
     })
 }
 
-/// Memory that a picture in more than one scan takes besides its pixels, until
-/// the last scan; 0 for all others.
+/// Memory that a picture with several scans takes besides its pixels, until the last scan; 0 for other pictures.
 pub(super) fn coefficient_bytes(bytes: &[u8]) -> u64 {
     read_header(bytes).map_or(0, |(header, _)| header.coefficient_bytes)
 }
@@ -50,7 +47,7 @@ pub(super) fn coefficient_bytes(bytes: &[u8]) -> u64 {
 /// `struct irmgard_jpeg_header` of `jpeg.c`.
 #[repr(C)]
 #[derive(Default)]
-struct Header {
+struct JpegHeader {
     coefficient_bytes: u64,
     profile_bytes: u64,
     precision: c_int,
@@ -63,7 +60,7 @@ unsafe extern "C" {
     fn irmgard_read_jpeg_header(
         data: *const u8,
         length: c_ulong,
-        header: *mut Header,
+        header: *mut JpegHeader,
         profile: *mut u8,
         message: *mut c_char,
     ) -> c_int;
@@ -79,15 +76,14 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// The header, and the colour profile, which is empty if there is none.
+/// The header and the colour profile. The profile is empty if the file has none.
 #[expect(unsafe_code, reason = "libjpeg's interface is C")]
-fn read_header(bytes: &[u8]) -> Result<(Header, Vec<u8>), DecodeError> {
-    let mut header = Header::default();
+fn read_header(bytes: &[u8]) -> Result<(JpegHeader, Vec<u8>), DecodeError> {
+    let mut header = JpegHeader::default();
     let mut profile = vec![0; bytes.len()];
     let mut message = [0u8; MESSAGE_BYTES];
-    // SAFETY: `irmgard_read_jpeg_header` reads `bytes.len()` bytes of `bytes`,
-    // writes a part of them to `profile`, which is as long, and a string of at
-    // most `MESSAGE_BYTES` bytes with its end. It keeps no pointer.
+    // SAFETY: `irmgard_read_jpeg_header` reads `bytes.len()` bytes of `bytes`, writes a part of them to `profile`,
+    // which is as long, and a string of at most `MESSAGE_BYTES` bytes with its end. It keeps no pointer.
     let failed = unsafe {
         irmgard_read_jpeg_header(
             bytes.as_ptr(),
@@ -110,9 +106,8 @@ fn read_header(bytes: &[u8]) -> Result<(Header, Vec<u8>), DecodeError> {
 fn read(bytes: &[u8], width: u32, height: u32, channels: u8) -> Result<Vec<u8>, DecodeError> {
     let mut pixels = vec![0; width as usize * height as usize * usize::from(channels)];
     let mut message = [0u8; MESSAGE_BYTES];
-    // SAFETY: `irmgard_read_jpeg` reads `bytes.len()` bytes of `bytes`, writes
-    // `width * height * channels` bytes, which is the length of `pixels`, and a
-    // string of at most `MESSAGE_BYTES` bytes with its end. It keeps no pointer.
+    // SAFETY: `irmgard_read_jpeg` reads `bytes.len()` bytes of `bytes`, writes `width * height * channels` bytes, which
+    // is the length of `pixels`, and a string of at most `MESSAGE_BYTES` bytes with its end. It keeps no pointer.
     let failed = unsafe {
         irmgard_read_jpeg(
             bytes.as_ptr(),
@@ -136,8 +131,8 @@ fn corrupt(message: &[u8]) -> DecodeError {
     DecodeError::Corrupt(message.to_string_lossy().into_owned())
 }
 
-/// Ink to light, in place. Adobe's programs store the complement of each ink
-/// (Adobe Technical Note 5116), all others the ink.
+/// Converts inks to light in place. Adobe's programs store the complement of each ink (Adobe Technical Note 5116), other
+/// programs the ink.
 fn rgb_of_cmyk(mut pixels: Vec<u8>, complement: bool) -> Vec<u8> {
     let mut to = 0;
     for from in (0..pixels.len()).step_by(4) {

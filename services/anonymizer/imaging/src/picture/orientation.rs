@@ -1,13 +1,11 @@
-//! EXIF orientation, applied to the pixels (CIPA DC-008, 4.6.4).
+//! Applies the EXIF orientation to the pixels (CIPA DC-008, 4.6.4).
 
 use super::Picture;
 
-/// Side of the square blocks in which pixels are moved, so that reading rows
-/// and writing columns both stay in the cache.
+/// Side of the square blocks in which pixels are moved, so that reading rows and writing columns both stay in the cache.
 const BLOCK: usize = 32;
 
-/// The picture as it is to be seen. `orientation` is EXIF's 1 to 8; any other
-/// value leaves the picture as it is.
+/// Rotates the picture upright. `orientation` is EXIF's 1 to 8; any other value changes nothing.
 pub(super) fn upright(picture: Picture, orientation: u8) -> Picture {
     match orientation {
         2 => moved(picture, false, |x, y, w, _| (w - 1 - x, y)),
@@ -21,8 +19,7 @@ pub(super) fn upright(picture: Picture, orientation: u8) -> Picture {
     }
 }
 
-/// Moves each stored pixel `(x, y)` of a `(width, height)` picture to
-/// `target(x, y, width, height)`.
+/// Moves each stored pixel `(x, y)` of a `(width, height)` picture to `target(x, y, width, height)`.
 fn moved(
     picture: Picture,
     swap_sides: bool,
@@ -81,9 +78,8 @@ mod tests {
 
     #[test]
     fn every_orientation_turns_the_stored_pixels_upright() {
-        // The stored picture's row 0 and column 0 are, by the standard: 1 top
-        // left, 2 top right, 3 bottom right, 4 bottom left, 5 left top, 6
-        // right top, 7 right bottom, 8 left bottom of what is to be seen.
+        // The standard says where the stored row 0 and column 0 are in the visible picture: 1 top left, 2 top right, 3 bottom
+        // right, 4 bottom left, 5 left top, 6 right top, 7 right bottom, 8 left bottom.
         let seen = [
             (1, "abc/def"),
             (2, "cba/fed"),

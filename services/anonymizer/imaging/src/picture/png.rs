@@ -6,12 +6,11 @@ use contract::media;
 
 use ::png::{ColorType, DecodeOptions, Decoder, DecodingError, Transformations};
 
-use super::{DecodeError, Limits, Picture, decode::Decoded};
+use super::{DecodeError, DecodeLimits, Picture, decode::Decoded};
 
-/// Decodes row by row, so that no copy of the picture in 16 bits or with
-/// alpha is ever held, but for interlaced pictures. Of these, colours stay where
-/// they were decoded to.
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
+/// Decodes row by row, so that memory holds no copy of the picture with 16 bits or alpha. Interlaced pictures are the
+/// exception; their colours stay in the decoder's buffer.
+pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
     let mut options = DecodeOptions::default();
     options.set_ignore_adler32(false);
     options.set_ignore_text_chunk(true);
@@ -69,8 +68,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeErr
     })
 }
 
-/// The file with its last chunk, `IEND`, which says nothing, if that is all
-/// that is missing behind the image data.
+/// Adds the last chunk, `IEND`, if only that is missing after the image data. It contains no information.
 fn with_end(file: &[u8]) -> Cow<'_, [u8]> {
     const IEND: &[u8] = b"\0\0\0\0IEND\xAE\x42\x60\x82";
     let mut whole = 0;
@@ -123,7 +121,7 @@ fn append_rgb(data: &[u8], color: ColorType, pixels: &mut Vec<u8>) -> Result<(),
     Ok(())
 }
 
-/// RGBA laid over white, in place.
+/// Draws RGBA on white, in place.
 pub(super) fn opaque(mut pixels: Vec<u8>) -> Vec<u8> {
     let mut to = 0;
     for from in (0..pixels.len()).step_by(4) {
@@ -136,7 +134,7 @@ pub(super) fn opaque(mut pixels: Vec<u8>) -> Vec<u8> {
     pixels
 }
 
-/// A value of some opacity, laid over white.
+/// Draws a value with this opacity on white.
 fn over_white(value: u8, alpha: u8) -> u8 {
     let (value, alpha) = (u16::from(value), u16::from(alpha));
     ((value * alpha + 255 * (255 - alpha) + 127) / 255).to_le_bytes()[0]

@@ -5,9 +5,9 @@ use std::io::Cursor;
 use contract::media;
 use image::{ColorType, ImageDecoder, ImageError, codecs::webp::WebPDecoder};
 
-use super::{DecodeError, Limits, Picture, decode::Decoded, png::opaque};
+use super::{DecodeError, DecodeLimits, Picture, decode::Decoded, png::opaque};
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeError> {
+pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Decoded, DecodeError> {
     let mut decoder = WebPDecoder::new(Cursor::new(whole(bytes)?)).map_err(corrupt)?;
     let (width, height) = decoder.dimensions();
     limits.allow(width, height)?;
@@ -38,9 +38,8 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded, DecodeErr
     })
 }
 
-/// The file as long as its header says (RFC 9649, 2.4). The decoder would take
-/// what is missing of its image for zeros. The padding byte behind the last
-/// chunk may be missing.
+/// The file up to the length in its header (RFC 9649, 2.4). The decoder would read missing data as zeros. The padding byte
+/// after the last chunk may be missing.
 fn whole(file: &[u8]) -> Result<&[u8], DecodeError> {
     let cut_off = || DecodeError::Corrupt("the WebP ends before the size that it tells".to_owned());
     let size = file

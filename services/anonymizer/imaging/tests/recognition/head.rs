@@ -1,10 +1,9 @@
-//! The head of one person, cut out of a photo: as it is, in another photo, and
-//! obscured.
+//! The head of one person, cut out of a photo: original, in another photo, and obscured.
 
-use contract::{Class, Detection};
 use imaging::{
+    Class,
     detector::{DetectSettings, Rect},
-    obscure::{Mode, Modes, Region, obscure},
+    obscure::{ObscureMode, ObscureModes, PixelRect, Region, obscure},
     picture::{self, Picture},
 };
 
@@ -13,12 +12,11 @@ use crate::{
     support::photos::LIMITS,
 };
 
-/// JPEG quality of the photo that is taken again, and of what the product writes.
+/// JPEG quality of the second photo, and of the product's output.
 const CAMERA_QUALITY: u8 = 75;
 const PRODUCT_QUALITY: u8 = 90;
 
-/// How far a detector's box of the same face differs between two photos, as a
-/// share of its size.
+/// Difference of a detector's boxes of the same face in two photos, share of the box's size.
 const BOX_DIFFERENCE: f32 = 0.05;
 
 /// A person's head and shoulders.
@@ -54,8 +52,8 @@ impl Head {
         Self { picture, face }.stretched(width / side, width / side)
     }
 
-    /// The same person in another photo: a little wider or narrower, in other light
-    /// from another side, with noise, as a JPEG, in another box.
+    /// The same person in another photo: a little wider or narrower, in other light from another side, with noise, as a JPEG,
+    /// in another box.
     pub fn taken_again(&self, person: u32) -> Self {
         let vary = |what: u32| random(8 * person + what);
         let mut head = self.stretched(1.0 + 0.06 * vary(0), 1.0 + 0.06 * vary(1));
@@ -81,7 +79,7 @@ impl Head {
         head.through_jpeg(CAMERA_QUALITY)
     }
 
-    /// Left and right exchanged.
+    /// The mirror image.
     pub fn mirrored(&self) -> Self {
         let mut head = self.clone();
         let width = head.picture.width;
@@ -111,12 +109,11 @@ impl Head {
         head.through_jpeg(PRODUCT_QUALITY)
     }
 
-    /// As the product obscures a detection of this class, and stores it.
-    pub fn obscured(&self, class: Class, mode: Mode) -> Self {
+    /// The head after the product obscured a detection of this class and stored it.
+    pub fn obscured(&self, class: Class, mode: ObscureMode) -> Self {
         let mut head = self.clone();
         let rect = match class {
-            // Head and shoulders, twice as wide as the head: just high enough to count
-            // as standing, with the finest cells.
+            // Head and shoulders, twice as wide as the head: just high enough to count as standing, with the finest cells.
             Class::Person => {
                 let head = whole_head(&self.face);
                 Rect {
@@ -131,15 +128,13 @@ impl Head {
         let (width, height) = (self.picture.width, self.picture.height);
         let x = rect.left.max(0.0) as u32;
         let y = rect.top.max(0.0) as u32;
-        let detection = Detection {
-            class,
-            score: 1.0,
+        let area = PixelRect {
             x,
             y,
             width: (rect.right.ceil() as u32).min(width) - x,
             height: (rect.bottom.ceil() as u32).min(height) - y,
         };
-        let region = Region::for_detection(&detection, Modes::uniform(mode));
+        let region = Region::for_object(class, area, ObscureModes::uniform(mode));
         obscure(&mut head.picture.pixels, width, height, &[region]);
         head.through_jpeg(PRODUCT_QUALITY)
     }
@@ -172,7 +167,7 @@ impl Head {
 
 /// The box that the product hides for a face.
 fn whole_head(face: &Rect) -> Rect {
-    face.grown(&DetectSettings::default().face_growth)
+    face.expanded(&DetectSettings::default().face_margins)
 }
 
 /// A number from -1 to 1, the same for the same seed.

@@ -1,10 +1,8 @@
-//! Nobody is recognised again: a network that recognises faces compares
-//! obscured heads with the originals and names the most similar one.
+//! Obscured heads cannot be recognised: a network that recognises faces compares them with the originals and names the
+//! most similar one.
 //!
-//! `cargo test -p imaging --test recognition -- --nocapture` prints the table of
-//! docs/detector.md; with `MIRRORED=1` the second photo of each person is
-//! mirrored. All faces are those of one photo, so that neither colour nor grain
-//! tells them apart.
+//! `cargo test -p imaging --test recognition -- --nocapture` prints the table of docs/detector.md. With `MIRRORED=1` the
+//! second photo of each person is mirrored. All faces are from one photo, so that they do not differ by colour or grain.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -17,44 +15,43 @@ mod support;
 
 use std::fmt;
 
-use contract::Class;
 use head::Head;
 use imaging::{
-    obscure::Mode,
+    Class,
+    obscure::ObscureMode,
     picture::{self, Picture},
 };
 use recognizer::{Recognizer, most_similar};
 use support::{SOLVAY, SOLVAY_FACES, photos::LIMITS, sample};
 
-/// Widths of the heads, pixels. From 64 pixels on, cells are an eighth of a
-/// head; under it, they are 8 pixels.
+/// Widths of the heads, pixels. From 64 pixels on, cells are an eighth of a head; below, they are 8 pixels.
 const SIZES: [f32; 4] = [24.0, 48.0, 96.0, 192.0];
 
-/// So often people are shuffled to learn what chance does.
+/// Number of shuffles of the people, to measure recognition by chance.
 const SHUFFLES: usize = 10_000;
 
-/// How the product obscures: the class of the box, and the mode.
-const TREATMENTS: [(Class, Mode); 4] = [
-    (Class::Face, Mode::Mosaic),
-    (Class::Face, Mode::Blur),
-    (Class::Face, Mode::Solid),
-    (Class::Person, Mode::Mosaic),
+/// The product's ways to obscure: the class of the box, and the mode.
+const TREATMENTS: [(Class, ObscureMode); 4] = [
+    (Class::Face, ObscureMode::Mosaic),
+    (Class::Face, ObscureMode::Blur),
+    (Class::Face, ObscureMode::Solid),
+    (Class::Person, ObscureMode::Mosaic),
 ];
 
-/// A row of the table: what is compared with what.
+/// A row of the table: the compared pictures.
 #[derive(Clone, Copy, Debug)]
-enum Comparison {
+enum RecognitionCase {
     /// Another photo of each person with the original.
     AsTheyAre,
-    /// The same, blurred over 9 pixels each way.
+    /// Another photo, blurred over 9 pixels each way.
     PlainBlur,
-    /// The same, obscured by the product.
-    Obscured(Class, Mode),
-    /// The same, with originals that the attacker has obscured in the same way.
-    BothObscured(Class, Mode),
+    /// Another photo, obscured by the product.
+    Obscured(Class, ObscureMode),
+    /// Another photo, obscured by the product, with originals that the attacker has obscured in the same way.
+    BothObscured(Class, ObscureMode),
 }
 
-impl fmt::Display for Comparison {
+impl fmt::Display for RecognitionCase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AsTheyAre => f.write_str("as they are"),
@@ -65,18 +62,17 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// Who was named, by size and person.
+/// The named person, by size and person.
 type Named = Vec<Vec<usize>>;
 
-/// How many are named rightly if `people` are the people.
+/// Number of correct names if `people` are the people.
 fn right(named: &Named, people: &[usize]) -> usize {
     let pairs = named.iter().flat_map(|named| named.iter().zip(people));
     pairs.filter(|(named, person)| named == person).count()
 }
 
-/// How many are named rightly after the people were shuffled, for [`SHUFFLES`]
-/// shuffles, in ascending order. All sizes of a head keep together, since they
-/// are named alike: four sizes say less than four people.
+/// Numbers of correct names after each of [`SHUFFLES`] shuffles of the people, ascending. All sizes of a head stay
+/// together, because their names depend on each other: four sizes are weaker evidence than four people.
 fn by_chance(named: &Named) -> Vec<usize> {
     let mut people: Vec<usize> = (0..SOLVAY_FACES.len()).collect();
     let mut state = 1u64;
@@ -97,7 +93,7 @@ fn by_chance(named: &Named) -> Vec<usize> {
 }
 
 /// Compares the heads of the photo at one width, in the order of the table.
-fn compare(recognizer: &mut Recognizer, photo: &Picture, width: f32) -> Vec<(Comparison, Vec<usize>)> {
+fn compare(recognizer: &mut Recognizer, photo: &Picture, width: f32) -> Vec<(RecognitionCase, Vec<usize>)> {
     let mirrored = std::env::var_os("MIRRORED").is_some();
     let originals: Vec<Head> = SOLVAY_FACES
         .iter()
@@ -115,17 +111,17 @@ fn compare(recognizer: &mut Recognizer, photo: &Picture, width: f32) -> Vec<(Com
     let control = describe(&others, &Head::clone);
     let blurred = describe(&others, &Head::blurred);
     let mut named = vec![
-        (Comparison::AsTheyAre, most_similar(&gallery, &control)),
-        (Comparison::PlainBlur, most_similar(&gallery, &blurred)),
+        (RecognitionCase::AsTheyAre, most_similar(&gallery, &control)),
+        (RecognitionCase::PlainBlur, most_similar(&gallery, &blurred)),
     ];
     for (class, mode) in TREATMENTS {
         let obscured = |head: &Head| head.obscured(class, mode);
         let probes = describe(&others, &obscured);
         let same_way = describe(&originals, &obscured);
         let plain = most_similar(&gallery, &probes);
-        named.push((Comparison::Obscured(class, mode), plain));
+        named.push((RecognitionCase::Obscured(class, mode), plain));
         let both = most_similar(&same_way, &probes);
-        named.push((Comparison::BothObscured(class, mode), both));
+        named.push((RecognitionCase::BothObscured(class, mode), both));
     }
     named
 }
@@ -161,14 +157,14 @@ fn nobody_is_recognised_in_obscured_heads() {
     }
     for (comparison, share, luck) in shares {
         match comparison {
-            Comparison::AsTheyAre => assert!(share > 0.9, "the network recognises only {share}"),
-            Comparison::PlainBlur => assert!(share > 0.3 && luck < 0.001, "a plain blur hides: {share}"),
-            // Five rows are tested: a false alarm is one in a hundred.
-            Comparison::Obscured(..) | Comparison::BothObscured(_, Mode::Solid) => {
+            RecognitionCase::AsTheyAre => assert!(share > 0.9, "the network recognises only {share}"),
+            RecognitionCase::PlainBlur => assert!(share > 0.3 && luck < 0.001, "a plain blur hides: {share}"),
+            // Five rows are tested: one run in a hundred fails by chance.
+            RecognitionCase::Obscured(..) | RecognitionCase::BothObscured(_, ObscureMode::Solid) => {
                 assert!(luck > 0.002, "{comparison}: {share} are recognised");
             }
-            // More than by chance: docs/detector.md.
-            Comparison::BothObscured(..) => {
+            // Recognition is better than by chance; see docs/detector.md.
+            RecognitionCase::BothObscured(..) => {
                 assert!(share < 0.67, "{comparison}: {share} are recognised");
             }
         }

@@ -1,5 +1,4 @@
-//! Recognises people by their faces: faceres, a network of the `human` library
-//! (`../models/README.md`).
+//! Recognises people by their faces with faceres, a network of the `human` library (`../models/README.md`).
 
 use imaging::picture::Picture;
 use ort::{environment::Environment, session::Session, value::TensorRef};
@@ -13,8 +12,7 @@ use crate::{
 /// Side of the network's input, pixels.
 const SIDE: u32 = 224;
 
-/// 1024 numbers for each face, less the mean of all: what obscuring does to all
-/// faces alike says nothing about who they are.
+/// 1024 numbers for each face, minus the mean of all faces: the common effect of obscuring identifies nobody.
 pub type Descriptors = Vec<Vec<f32>>;
 
 pub struct Recognizer {
@@ -48,8 +46,8 @@ impl Recognizer {
         all
     }
 
-    /// The network takes red, green and blue from 0 to 255: `enhance` in
-    /// `src/face/faceres.ts` of vladmandic/human, commit 151df64.
+    /// The network takes red, green and blue from 0 to 255: `enhance` in `src/face/faceres.ts` of vladmandic/human, commit
+    /// 151df64.
     fn descriptor(&mut self, face: &Picture) -> Vec<f32> {
         let values: Vec<f32> = face.pixels.iter().copied().map(f32::from).collect();
         let shape = [1, SIDE as usize, SIDE as usize, 3];
@@ -63,8 +61,7 @@ impl Recognizer {
     }
 }
 
-/// The square around the face. It lies inside the ellipse that hides a head, so
-/// the surroundings give nobody away.
+/// The square around the face. It lies inside the ellipse that hides a head, so the surroundings identify nobody.
 fn face(head: &Head) -> Picture {
     let side = head.face.width().max(head.face.height());
     let x = f32::midpoint(head.face.left, head.face.right) - side / 2.0;
@@ -73,8 +70,7 @@ fn face(head: &Head) -> Picture {
     resized(&cropped(&head.picture, square), SIDE, SIDE)
 }
 
-/// The index of the original that is most similar, for each probe. The first of
-/// several equal ones counts.
+/// The index of the most similar original for each probe. Of several equal ones, the first counts.
 pub fn most_similar(gallery: &Descriptors, probes: &Descriptors) -> Vec<usize> {
     let nearest = |probe: &Vec<f32>| {
         let distance = |other: &usize| -similarity(probe, &gallery[*other]);

@@ -1,5 +1,4 @@
-//! What the picture tests share: the detector, the sample photos, and where
-//! the heads are in one of them.
+//! Shared by the picture tests: the detector, the sample photos, and the positions of the heads in one of them.
 
 #![allow(dead_code, reason = "each test program uses a part")]
 
@@ -10,10 +9,11 @@ use std::{
     sync::LazyLock,
 };
 
+use contract::Detection;
 use imaging::{
-    Anonymized,
+    Anonymized, Class,
     detector::{Detector, Rect},
-    obscure::{Mode, Modes, Region, obscure},
+    obscure::{ObscureMode, ObscureModes, PixelRect, Region, obscure},
 };
 
 /// One detector for all tests of a program.
@@ -46,8 +46,8 @@ pub fn sample(name: &str) -> Vec<u8> {
 /// 29 people, 2126 × 1463.
 pub const SOLVAY: &str = "Solvay_conference_1927_Version2_2126x1463.jpg";
 
-/// The faces of the Solvay photograph (left, top, right, bottom), as
-/// CenterFace's reference implementation finds them; checked by eye.
+/// The faces of the Solvay photograph (left, top, right, bottom), as CenterFace's reference implementation finds them;
+/// checked by eye.
 pub const SOLVAY_FACES: [[f32; 4]; 29] = [
     [788.0, 703.6, 849.9, 779.2],
     [1030.8, 693.3, 1084.2, 757.7],
@@ -80,7 +80,7 @@ pub const SOLVAY_FACES: [[f32; 4]; 29] = [
     [1023.6, 612.6, 1073.8, 679.0],
 ];
 
-/// A face's box grown to the whole head, a little tighter than what is hidden.
+/// A face's box, extended to the whole head; slightly smaller than the hidden box.
 pub fn head(face: [f32; 4], scale: f32) -> Rect {
     let [left, top, right, bottom] = face.map(|edge| edge * scale);
     let (wide, high) = (right - left, bottom - top);
@@ -92,11 +92,17 @@ pub fn head(face: [f32; 4], scale: f32) -> Rect {
     }
 }
 
-/// Measures the share of a rectangle's pixels that lie inside the shapes of the
-/// detections.
+/// Measures the share of a rectangle's pixels that lie inside the shapes of the detections.
 pub fn coverage(photo: &Anonymized) -> impl Fn(&Rect) -> f32 {
     let (width, height) = (photo.width, photo.height);
-    let solid = |detection| Region::for_detection(detection, Modes::uniform(Mode::Solid));
+    let solid = |detection: &Detection| {
+        let class: Class = detection.class.parse().unwrap();
+        let &Detection {
+            x, y, width, height, ..
+        } = detection;
+        let rect = PixelRect { x, y, width, height };
+        Region::for_object(class, rect, ObscureModes::uniform(ObscureMode::Solid))
+    };
     let regions: Vec<Region> = photo.detections.iter().map(solid).collect();
     let mut pixels = vec![0; 3 * width as usize * height as usize];
     obscure(&mut pixels, width, height, &regions);

@@ -1,11 +1,10 @@
-//! ONNX files made for tests: networks that give the same numbers whatever they
-//! see, in the shapes of NanoDet and CenterFace.
+//! ONNX files for tests: networks with the shapes of NanoDet and CenterFace that give constant numbers.
 //!
 //! Field numbers are those of `onnx.proto` (ONNX 1.16, IR version 8).
 
 /// One output of a network: the same number in each cell of a channel.
 #[derive(Clone, Debug)]
-pub struct Output {
+pub struct NetworkOutput {
     pub name: &'static str,
     /// Pixels of the input per cell.
     pub stride: i64,
@@ -15,9 +14,9 @@ pub struct Output {
     pub channels_last: bool,
 }
 
-/// A network in the shape of NanoDet that sees nothing.
-pub fn nanodet() -> Vec<Output> {
-    let output = |name, stride, channels| Output {
+/// A network in the shape of NanoDet that finds nothing.
+pub fn nanodet() -> Vec<NetworkOutput> {
+    let output = |name, stride, channels| NetworkOutput {
         name,
         stride,
         channels: vec![0.0; channels],
@@ -33,9 +32,9 @@ pub fn nanodet() -> Vec<Output> {
     ]
 }
 
-/// A network in the shape of CenterFace that sees nothing.
-pub fn centerface() -> Vec<Output> {
-    let output = |name, channels| Output {
+/// A network in the shape of CenterFace that finds nothing.
+pub fn centerface() -> Vec<NetworkOutput> {
+    let output = |name, channels| NetworkOutput {
         name,
         stride: 4,
         channels: vec![0.0; channels],
@@ -50,7 +49,7 @@ pub fn centerface() -> Vec<Output> {
 }
 
 /// The file of a network with these outputs.
-pub fn file(outputs: &[Output]) -> Vec<u8> {
+pub fn file(outputs: &[NetworkOutput]) -> Vec<u8> {
     let mut graph = bytes(2, b"constants");
     for output in outputs {
         let name = |what: &str| format!("{}-{what}", output.name);
@@ -130,7 +129,7 @@ fn initializer(name: &str, sides: &[i64], kind: i64, raw: Vec<u8>) -> Vec<u8> {
     )
 }
 
-/// A tensor of floats whose sides are not known.
+/// A tensor of floats with unknown sides.
 fn tensor_info(name: &str, rank: usize) -> Vec<u8> {
     let shape = bytes(1, &[]).repeat(rank);
     let tensor = [number(1, 1), bytes(2, &shape)].concat();

@@ -1,11 +1,10 @@
-//! Photos made for tests: every kind of file that decodes, and the parts of a
-//! JPEG.
+//! Photos for tests: every kind of file that decodes, and the parts of a JPEG.
 
-use imaging::picture::{Limits, Picture};
+use imaging::picture::{DecodeLimits, Picture};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
 /// No limits.
-pub const LIMITS: Limits = Limits {
+pub const LIMITS: DecodeLimits = DecodeLimits {
     bytes: u64::MAX,
     pixels: u64::MAX,
 };
@@ -25,7 +24,7 @@ pub fn gradient(width: u32, height: u32) -> Picture {
     }
 }
 
-/// A JPEG of the picture, made the way that `configure` says.
+/// A JPEG of the picture with the settings of `configure`.
 pub fn jpeg(picture: &Picture, configure: impl FnOnce(&mut Compressor)) -> Vec<u8> {
     let mut encoder = Compressor::new().unwrap();
     encoder.set_quality(95).unwrap();
@@ -41,8 +40,7 @@ pub fn jpeg(picture: &Picture, configure: impl FnOnce(&mut Compressor)) -> Vec<u
     encoder.compress_to_vec(image).unwrap()
 }
 
-/// A JPEG of inks. Adobe's way round, as libjpeg-turbo writes and marks it: light,
-/// not ink.
+/// A JPEG of inks as Adobe stores them: libjpeg-turbo writes and marks the complement of each ink.
 pub fn cmyk(picture: &Picture) -> Vec<u8> {
     let inks: Vec<u8> = picture
         .pixels
@@ -61,7 +59,7 @@ pub fn cmyk(picture: &Picture) -> Vec<u8> {
     encoder.compress_to_vec(image).unwrap()
 }
 
-/// A PNG; `pixels` as the colour type and depth want them.
+/// A PNG; `pixels` have this colour type and depth.
 pub fn png(
     (width, height): (u32, u32),
     color: png::ColorType,
@@ -101,7 +99,7 @@ pub const WEBP_LOSSY: &str = "52494646340000005745425056503820280000009001009d01
 /// Two frames of 8 × 6 pixels.
 pub const WEBP_ANIMATED: &str = "524946468800000057454250565038580a00000002000000070000050000414e494d06000000000000000000414e4d462a000000000000000000070000050000640000025650384c110000002f0740010007508f22d7a3ff8188e87f0000414e4d462a000000000000000000070000050000640000005650384c110000002f074001000750e47ad4a3ff8188e87f0000";
 
-/// The bytes that hexadecimal digits stand for.
+/// Decodes hexadecimal digits.
 pub fn bytes(hex: &str) -> Vec<u8> {
     let digit = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
     (0..hex.len()).step_by(2).map(digit).collect()
@@ -113,13 +111,12 @@ pub fn segment(marker: u8, body: &[u8]) -> Vec<u8> {
     [&[0xFF, marker], &length[..], body].concat()
 }
 
-/// The JPEG with segments put behind its beginning.
+/// The JPEG with segments after its start marker.
 pub fn with_segments(jpeg: &[u8], segments: &[Vec<u8>]) -> Vec<u8> {
     [&jpeg[..2], &segments.concat(), &jpeg[2..]].concat()
 }
 
-/// The markers of a JPEG's segments up to its first scan, and what follows
-/// its end.
+/// The markers of a JPEG's segments up to its first scan, and the data after its end.
 pub fn markers(jpeg: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let mut found = Vec::new();
     let mut at = 2;
@@ -139,7 +136,7 @@ pub fn markers(jpeg: &[u8]) -> (Vec<u8>, Vec<u8>) {
     (found, jpeg[at + end + 2..].to_vec())
 }
 
-/// An ICC profile's header, of this colour space, and nothing else.
+/// An ICC profile that is only a header, of this colour space.
 pub fn profile(space: &[u8; 4], size: usize) -> Vec<u8> {
     let mut profile = vec![7; size];
     profile[..4].copy_from_slice(&u32::try_from(size).unwrap().to_be_bytes());
@@ -148,7 +145,7 @@ pub fn profile(space: &[u8; 4], size: usize) -> Vec<u8> {
     profile
 }
 
-/// APP2 segments that hold a profile in parts of at most `part` bytes.
+/// APP2 segments with a profile in parts of at most `part` bytes.
 pub fn profile_segments(profile: &[u8], part: usize) -> Vec<Vec<u8>> {
     let parts = profile.chunks(part);
     let count = u8::try_from(parts.len()).unwrap();

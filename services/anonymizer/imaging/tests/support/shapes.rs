@@ -1,4 +1,4 @@
-//! Photos of other shapes, for tests and benchmarks.
+//! Photos with other sizes and shapes, for tests and benchmarks.
 
 #![allow(dead_code, reason = "each program uses a part")]
 
@@ -9,7 +9,7 @@ use fast_image_resize::{
 };
 use imaging::picture::Picture;
 
-/// The whole picture at another size.
+/// Resizes the picture.
 pub fn resized(picture: &Picture, width: u32, height: u32) -> Picture {
     let source = TypedImageRef::<U8x3>::from_buffer(picture.width, picture.height, &picture.pixels)
         .unwrap_or_else(|e| panic!("{e}"));

@@ -207,7 +207,7 @@ fn service_without_a_pod_is_diagnosed() {
             (found.status, found.detail.as_str()),
             (
                 CheckStatus::Ok,
-                "the newest 9 m ago; its usual rhythm is not known yet, and other components are active; no \
+                "the newest 9 m ago; other components are active; no \
                  photo is waiting"
             )
         );

@@ -8,11 +8,11 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use line::Time;
+use log_normalizer::Time;
 use memchr::{memchr, memrchr};
 
-use super::positions::{FileId, Position, Prefix};
-use crate::source::files::blocks::MAX_LINE_BYTES;
+use super::positions::{FilePosition, Prefix};
+use crate::source::files::{blocks::MAX_LINE_BYTES, folder::FileId};
 
 /// Bytes to read before it is another file's turn.
 pub const READ_BYTES: usize = 512 * 1024;
@@ -46,7 +46,7 @@ pub struct TailedFile {
 }
 
 /// Whole lines.
-pub struct Chunk {
+pub struct FileChunk {
     pub bytes: Vec<u8>,
     pub offset: u64,
     /// Offset of the next line.
@@ -59,8 +59,8 @@ pub struct Chunk {
 
 impl TailedFile {
     /// A new file, or one with a saved position.
-    pub fn new(id: FileId, path: PathBuf, saved: Option<Position>, now: Duration) -> Self {
-        let saved = saved.unwrap_or_else(|| Position {
+    pub fn new(id: FileId, path: PathBuf, saved: Option<FilePosition>, now: Duration) -> Self {
+        let saved = saved.unwrap_or_else(|| FilePosition {
             name: path.display().to_string(),
             prefix: Prefix::default(),
             offset: 0,
@@ -85,8 +85,8 @@ impl TailedFile {
         &self.name
     }
 
-    pub fn position(&self) -> Position {
-        Position {
+    pub fn position(&self) -> FilePosition {
+        FilePosition {
             name: self.name.clone(),
             prefix: self.prefix,
             offset: self.offset,
@@ -108,7 +108,7 @@ impl TailedFile {
     ///
     /// # Errors
     /// An I/O error. A moved file is not an error.
-    pub fn read(&mut self, now: Duration, last: bool) -> io::Result<Option<Chunk>> {
+    pub fn read(&mut self, now: Duration, last: bool) -> io::Result<Option<FileChunk>> {
         if self.is_dormant || !self.ensure_open()? {
             return Ok(None);
         }
@@ -148,7 +148,7 @@ impl TailedFile {
             .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
             .and_then(|age| i64::try_from(age.as_nanos()).ok())
             .map(Time::from_nanos);
-        Ok(Some(Chunk {
+        Ok(Some(FileChunk {
             bytes,
             offset: self.offset,
             next,

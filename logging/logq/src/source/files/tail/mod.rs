@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use self::positions::{FileId, Position, Positions};
+pub use self::positions::{FilePosition, Positions};
 use self::{
     file::{READ_BYTES, TailedFile},
     pod_index::{PodIndex, SourceKey, is_compressed},
@@ -31,7 +31,7 @@ use super::{
     FileError,
     folder::{FoundFile, deduplicate},
 };
-use crate::source::Entry;
+use crate::entry::Entry;
 
 pub const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -258,7 +258,7 @@ impl Tail {
         let position = self.saved_positions.0.remove(&id);
         let file = TailedFile::new(id, path, position, now);
         if let SourceKey::Plain(_) = key {
-            source.origin = line::Origin::Source(file.name().to_owned());
+            source.origin = log_normalizer::Origin::Source(file.name().to_owned());
         }
         source.files.push(file);
     }

@@ -6,20 +6,19 @@ use std::{
     time::SystemTime,
 };
 
-use line::{Origin, Place, Pods};
+use log_normalizer::{ContainerRef, Origin, PodList};
 
-use super::positions::FileId;
 use crate::source::files::{
     FileError,
     discover::pod_list_candidates,
-    folder::{FoundFile, list_log_files},
+    folder::{FileId, FoundFile, list_log_files},
 };
 
 /// Identifies a source.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SourceKey {
     /// All files of a container.
-    Container(Place),
+    Container(ContainerRef),
     Plain(FileId),
 }
 
@@ -27,17 +26,17 @@ pub enum SourceKey {
 #[derive(Debug, Default)]
 pub struct PodIndex {
     /// The merged lists.
-    pods: Pods,
-    lists: Vec<PodList>,
+    pods: PodList,
+    lists: Vec<PodListFile>,
     changed: bool,
 }
 
 /// A pod list, and the version of its file.
 #[derive(Debug)]
-struct PodList {
+struct PodListFile {
     path: PathBuf,
     version: FileVersion,
-    pods: Pods,
+    pods: PodList,
 }
 
 /// Changes when a file is written.
@@ -67,12 +66,12 @@ impl PodIndex {
                 return Ok(());
             }
             let json = fs::read(&path).map_err(FileError::io(&path))?;
-            let pods = match Pods::read(&json) {
+            let pods = match PodList::read(&json) {
                 Ok(pods) => pods,
                 Err(error) => return Err(FileError::Pods { path, error }),
             };
-            let invalid = pods.strange();
-            let list = PodList {
+            let invalid = pods.invalid_items();
+            let list = PodListFile {
                 path: path.clone(),
                 version,
                 pods,
@@ -81,7 +80,7 @@ impl PodIndex {
                 Some(previous) => *previous = list,
                 None => self.lists.push(list),
             }
-            self.pods = Pods::default();
+            self.pods = PodList::default();
             self.lists.iter().for_each(|list| self.pods.extend(&list.pods));
             self.changed = true;
             return match invalid {
@@ -98,11 +97,11 @@ impl PodIndex {
     }
 
     /// Whether the metadata of a container's pod is complete.
-    pub fn has_pod(&self, place: &Place) -> bool {
+    pub fn has_pod(&self, place: &ContainerRef) -> bool {
         self.lists.is_empty() || self.pods.get(&place.namespace, &place.pod).is_some()
     }
 
-    pub fn origin(&self, place: &Place) -> Origin {
+    pub fn origin(&self, place: &ContainerRef) -> Origin {
         self.pods.origin(place.clone())
     }
 

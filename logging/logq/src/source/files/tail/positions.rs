@@ -2,36 +2,22 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File, Metadata, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::Path,
 };
 
 use flate2::Crc;
 use serde_json::{Value, json};
 
+use crate::source::files::folder::FileId;
+
 /// Maximum size of the checkpoint file, enough for 200,000 files. A longer file is not a checkpoint.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Number of leading bytes that identify a file.
 const PREFIX_BYTES: u64 = 1024;
-
-/// Identifies a file independent of its name. The system may reuse an inode: see [`Prefix`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FileId {
-    device: u64,
-    inode: u64,
-}
-
-impl FileId {
-    pub(in crate::source::files) fn from_metadata(data: &Metadata) -> Self {
-        Self {
-            device: data.dev(),
-            inode: data.ino(),
-        }
-    }
-}
 
 /// A checksum of the start of a file, which does not change while lines are appended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,7 +56,7 @@ impl Prefix {
 
 /// The read position of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Position {
+pub struct FilePosition {
     /// The file name in its lines.
     pub(super) name: String,
     pub(super) prefix: Prefix,
@@ -80,7 +66,7 @@ pub struct Position {
 
 /// The read positions of all files. A process that starts there misses no line, but may repeat some.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Positions(pub(super) BTreeMap<FileId, Position>);
+pub struct Positions(pub(super) BTreeMap<FileId, FilePosition>);
 
 impl Positions {
     /// Reads a checkpoint; empty if the file does not exist.
@@ -143,13 +129,13 @@ impl Positions {
     }
 }
 
-fn parse_position(value: &Value) -> Option<(FileId, Position)> {
+fn parse_position(value: &Value) -> Option<(FileId, FilePosition)> {
     let number = |pointer: &str| value.pointer(pointer)?.as_u64();
     let id = FileId {
         device: number("/device")?,
         inode: number("/inode")?,
     };
-    let position = Position {
+    let position = FilePosition {
         name: value.get("name")?.as_str()?.to_owned(),
         offset: number("/offset")?,
         prefix: Prefix {

@@ -2,16 +2,16 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use line::{Joiner, Line, Origin, normalize};
+use log_normalizer::{Joiner, Origin, RawLine, normalize};
 use memchr::memchr;
 
 use super::{
-    file::{Chunk, TailedFile},
-    positions::{FileId, Position},
+    file::{FileChunk, TailedFile},
+    positions::FilePosition,
 };
-use crate::source::{
-    Entry,
-    files::{blocks::MAX_LINE_BYTES, line_splitter::PhysicalLine},
+use crate::{
+    entry::Entry,
+    source::files::{blocks::MAX_LINE_BYTES, folder::FileId, line_splitter::PhysicalLine},
 };
 
 /// Maximum delay between writing and reading a line. The joiner waits this much longer, so that joining depends only on
@@ -28,7 +28,7 @@ pub struct TailedSource {
     pub read_after: Duration,
     joiner: Joiner,
     /// Read positions when the joiner became non-empty.
-    held_since: Option<Vec<(FileId, Position)>>,
+    held_since: Option<Vec<(FileId, FilePosition)>>,
 }
 
 impl TailedSource {
@@ -75,7 +75,7 @@ impl TailedSource {
         (read, failed)
     }
 
-    fn process_chunk(&mut self, number: usize, chunk: &Chunk, now: Duration, out: &mut Vec<Entry>) {
+    fn process_chunk(&mut self, number: usize, chunk: &FileChunk, now: Duration, out: &mut Vec<Entry>) {
         if chunk.truncated {
             self.flush(out);
             if let (Origin::Source(name), Some(file)) = (&mut self.origin, self.files.get(number)) {
@@ -118,20 +118,20 @@ impl TailedSource {
         self.held_since = None;
     }
 
-    fn current_positions(&self) -> Vec<(FileId, Position)> {
+    fn current_positions(&self) -> Vec<(FileId, FilePosition)> {
         let position = |file: &TailedFile| (file.id, file.position());
         self.files.iter().map(position).collect()
     }
 
     /// Read positions after the delivered lines.
-    pub fn positions(&self) -> Vec<(FileId, Position)> {
+    pub fn positions(&self) -> Vec<(FileId, FilePosition)> {
         self.held_since
             .clone()
             .unwrap_or_else(|| self.current_positions())
     }
 }
 
-fn to_entry(line: &Line<'_>, origin: &Origin) -> Entry {
+fn to_entry(line: &RawLine<'_>, origin: &Origin) -> Entry {
     Entry {
         document: normalize(line, origin),
         raw: Some(line.content.to_vec()),

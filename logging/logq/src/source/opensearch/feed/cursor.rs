@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use line::Document;
+use log_normalizer::Document;
 use schema::field;
 use serde_json::{Value, json};
 
@@ -125,7 +125,8 @@ impl FeedCursor {
     /// Lines since the first round, and lines of these traces.
     #[must_use]
     pub fn since_start_or_in_traces(&self, traces: &[String]) -> Filter {
-        let first_round = line::Time::from_nanos(self.first_round.unwrap_or(0).saturating_mul(1_000_000));
+        let first_round =
+            log_normalizer::Time::from_nanos(self.first_round.unwrap_or(0).saturating_mul(1_000_000));
         let first_round = Literal::new(&first_round.to_string());
         let since = Filter::Compare(field::EVENT_INGESTED.to_owned(), Comparison::AtLeast, first_round);
         let traces = traces

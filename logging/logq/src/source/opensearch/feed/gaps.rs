@@ -20,7 +20,7 @@ use crate::{
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Index {
+struct ObservedIndex {
     /// The generation of the index in its stream.
     number: u64,
     /// Differs if an index of the same name was recreated.
@@ -28,7 +28,7 @@ struct Index {
 }
 
 /// The indices of each stream, oldest first; the last one is the write index.
-type Streams = BTreeMap<String, Vec<Index>>;
+type Streams = BTreeMap<String, Vec<ObservedIndex>>;
 
 /// Compares the indices with those of the last check.
 #[derive(Default)]
@@ -121,7 +121,7 @@ impl OpenSearchSource {
             let indices = stream.get("indices")?.as_array()?;
             let indices = indices.iter().filter_map(|index| {
                 let number = index.get("index_name")?.as_str()?.rsplit('-').next()?;
-                Some(Index {
+                Some(ObservedIndex {
                     number: number.parse().ok()?,
                     id: index.get("index_uuid")?.as_str()?.to_owned(),
                 })
@@ -138,7 +138,7 @@ mod tests {
 
     /// Indices with a number and an id.
     fn streams(indices: &[(u64, &str)]) -> Streams {
-        let indices = indices.iter().map(|(number, id)| Index {
+        let indices = indices.iter().map(|(number, id)| ObservedIndex {
             number: *number,
             id: (*id).to_owned(),
         });

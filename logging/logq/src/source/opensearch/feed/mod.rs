@@ -29,12 +29,13 @@ use self::{
 };
 use super::OpenSearchSource;
 use crate::{
-    cli::Search,
+    entry::{Entry, Order},
     filter::{Comparison, Filter, Literal},
-    follow::{Backlog, Feed, FeedEnd, FeedSink},
     query::{Query, ResolvedContext},
-    search::{ContextLines, SearchError, SourceProbe, missing_so_far, unknown_dependencies_note},
-    source::{Entry, Order},
+    source::{
+        feed::{Backlog, Feed, FeedEnd, FeedOptions, FeedSink},
+        missing::missing_so_far,
+    },
 };
 
 /// How far a usual round looks back.
@@ -58,8 +59,7 @@ const BATCH: usize = 1_000;
 pub struct OpenSearchFeed {
     store: OpenSearchSource,
     query: Query,
-    backlog: Backlog,
-    context_lines: ContextLines,
+    options: FeedOptions,
     context: ResolvedContext,
     cursor: FeedCursor,
     /// Start of the last complete far round.
@@ -70,13 +70,12 @@ pub struct OpenSearchFeed {
 
 impl OpenSearchFeed {
     #[must_use]
-    pub fn new(store: OpenSearchSource, query: Query, search: &Search) -> Self {
+    pub fn new(store: OpenSearchSource, query: Query, options: FeedOptions) -> Self {
         Self {
             outage: Outage::new(store.url()),
             store,
             query,
-            backlog: Backlog::from_options(search),
-            context_lines: ContextLines::from_options(&search.show),
+            options,
             context: ResolvedContext::default(),
             cursor: FeedCursor::default(),
             last_far_round: Instant::now(),
@@ -86,7 +85,7 @@ impl OpenSearchFeed {
 
     /// The lines to deliver, by the current context.
     fn filter(&self, context: &ResolvedContext) -> Filter {
-        if self.context_lines.is_wanted() {
+        if self.options.context_lines.is_wanted() {
             self.query.scope(context)
         } else {
             self.query.filter(context)
@@ -98,21 +97,18 @@ impl OpenSearchFeed {
         if self.query.needs_context() {
             self.context = self.store.resolve(&self.query)?;
             sink.send_context(self.context.clone())?;
-            if let Some(note) = unknown_dependencies_note(&self.query, &self.context) {
-                sink.send_note(note)?;
-            }
         }
         // Lines found from now on are new. Existing ones are not, even if they are not shown.
         let filter = self.filter(&self.context);
         self.store.prime(&filter, &mut self.cursor)?;
         self.gaps.check(&self.store, &self.cursor)?;
-        match self.backlog {
+        match self.options.backlog {
             Backlog::All => self.send_past(&filter, sink)?,
             Backlog::Last(0) => {}
             Backlog::Last(max_lines) => self.send_tail(max_lines, sink)?,
         }
         sink.end_past()?;
-        for note in missing_so_far(&self.query, SourceProbe::OpenSearch(&self.store)) {
+        for note in missing_so_far(&self.query, &self.store) {
             sink.send_note(note)?;
         }
         Ok(())
@@ -150,7 +146,7 @@ impl OpenSearchFeed {
     fn send_tail(&mut self, max_lines: usize, sink: &FeedSink) -> Result<(), FeedEnd> {
         let filter = self.query.filter(&self.context);
         let newest = self.newest(&filter, max_lines)?;
-        if !self.context_lines.is_wanted() {
+        if !self.options.context_lines.is_wanted() {
             return self.send_entries(newest, sink);
         }
         let bound = |comparison| {
@@ -161,7 +157,10 @@ impl OpenSearchFeed {
         let scope = self.filter(&self.context);
         let within = |bound: Option<Filter>| Filter::All(bound.into_iter().chain([scope.clone()]).collect());
         // Without a match, these may be context of a future match.
-        let before = self.newest(&within(bound(Comparison::Less)), self.context_lines.before)?;
+        let before = self.newest(
+            &within(bound(Comparison::Less)),
+            self.options.context_lines.before,
+        )?;
         self.send_entries(before, sink)?;
         match bound(Comparison::AtLeast) {
             Some(bound) => self.send_past(&within(Some(bound)), sink),
@@ -240,7 +239,7 @@ impl OpenSearchFeed {
             return Ok(());
         }
         // With context lines, the whole scope is delivered anyway.
-        let entries = if self.context_lines.is_wanted() {
+        let entries = if self.options.context_lines.is_wanted() {
             Vec::new()
         } else {
             let since = if self.query.time_range.since.is_some() {
@@ -276,7 +275,7 @@ impl Feed for OpenSearchFeed {
                     let pause = started.elapsed().saturating_mul(2);
                     sink.wait(pause.clamp(POLL_INTERVAL, MAX_POLL_INTERVAL))?;
                 }
-                Err(FeedEnd::Failed(SearchError::OpenSearch(error))) if error.is_transient() => {
+                Err(FeedEnd::Failed(error)) if error.is_transient() => {
                     self.outage.wait(&error, sink)?;
                 }
                 Err(stop) => return Err(stop),

@@ -1,11 +1,11 @@
 //! Handles outages of OpenSearch.
 
-use std::time::{Duration, Instant};
-
-use crate::{
-    follow::{FeedEnd, FeedSink},
-    opensearch::Error,
+use std::{
+    fmt::Display,
+    time::{Duration, Instant},
 };
+
+use crate::source::feed::{FeedEnd, FeedSink};
 
 /// Delays between attempts; the last one repeats.
 const RETRY_DELAYS: [Duration; 6] = [
@@ -43,7 +43,7 @@ impl Outage {
     ///
     /// # Errors
     /// [`FeedEnd::Cancelled`].
-    pub fn wait(&mut self, error: &Error, sink: &FeedSink) -> Result<(), FeedEnd> {
+    pub fn wait(&mut self, error: &dyn Display, sink: &FeedSink) -> Result<(), FeedEnd> {
         self.since.get_or_insert_with(Instant::now);
         if self.tries == 1 {
             sink.send_note(format!("output pauses until OpenSearch answers again: {error}"))?;

@@ -2,18 +2,16 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use line::Document;
+use log_normalizer::Document;
 use schema::field;
 use serde_json::{Value, json};
 
 use super::cursor::{FeedCursor, Millis};
 use crate::{
+    entry::Entry,
     filter::{Filter, push_down},
     opensearch::{Error, Method, Result},
-    source::{
-        Entry,
-        opensearch::{OpenSearchSource, streams},
-    },
+    source::opensearch::{OpenSearchSource, streams},
 };
 
 /// Ids per page; OpenSearch allows 10,000 (`index.max_result_window`).

@@ -1,128 +1,114 @@
-//! Which of the networks' reports count.
+//! Selects the networks' candidates that count.
 //!
-//! A network reports the same object several times, and things that are no
-//! people with low scores. Two looks at different scales make different
-//! mistakes, so an unsure report of a person counts only where the other look
-//! or a face confirms it. docs/detector.md has the figures.
-
-use contract::Class;
+//! A network reports the same object several times, and other things as people with low scores. Two passes at different
+//! scales make different mistakes, so an unsure person counts only if the other pass or a face confirms it.
+//! docs/detector.md has the figures.
 
 use super::{
-    boxes::{Found, Rect},
+    boxes::{DetectedObject, Rect},
+    rotation::Rotation,
     settings::DetectSettings,
-    turn::Turn,
 };
+use crate::Class;
 
 /// A person of this score counts without confirmation.
 pub(super) const SURE: f32 = 0.5;
-/// A person of this score is one, and not another view of a surer one.
+/// A person of this score is not another view of one with a higher score.
 pub(super) const SURE_PERSON: f32 = 0.75;
-/// Least score of a person in the other look, or of a face, that confirms an
-/// unsure person.
+/// Minimum score of a person in the other pass, or of a face, that confirms an unsure person.
 pub(super) const CONFIRMING: f32 = 0.2;
-/// A smaller person, in pixels of the coarse look's input, cannot be seen there.
+/// Minimum height of a person that the coarse pass can find, in pixels of its input.
 const VISIBLE_HEIGHT: f32 = 16.0;
 
-/// A person lower than this, in pixels of the photo, and of a score under
-/// [`SMALL_SURE`] counts only if it is upright.
+/// A person of a smaller height, in pixels of the photo, and a score under [`SMALL_SURE`] counts only if it is upright.
 const SMALL_HEIGHT: f32 = 40.0;
 const SMALL_SURE: f32 = 0.3;
-/// Greatest width of an upright person, share of the height.
+/// Maximum width of an upright person, share of the height.
 const UPRIGHT_WIDTH: f32 = 0.8;
 
-/// Share of the photo from which on a person is large.
+/// A person that fills more than this share of the photo is large.
 const LARGE_PERSON: f32 = 0.04;
-/// Below this score a large person needs more than other unsure people.
+/// A large person with a lower score needs more confirmation than other unsure people.
 const LARGE_SURE: f32 = 0.45;
-/// Least score of a large person, and of one in the other look that confirms
-/// it.
+/// Minimum score of a large person, and of one in the other pass that confirms it.
 const LARGE_CONFIRMING: f32 = 0.35;
-/// Least score of a face that confirms a large person.
+/// Minimum score of a face that confirms a large person.
 const LARGE_FACE: f32 = 0.3;
-/// A large unsure person that overlaps a surer one by more (intersection over
-/// union) is another view of it.
+/// A large unsure person that overlaps one with a higher score by more (intersection over union) is another view of it.
 const SAME_LARGE_IOU: f32 = 0.45;
 
-/// Share of a person's box from which on a surer one, with its margins, covers
-/// it: nothing is left to hide.
+/// A person with a higher score hides another one if its box with margins covers this share of the other box.
 const COVERED: f32 = 0.95;
-/// Share of the upper part of a person's box from which on people with higher scores hide
-/// the head. The box shows one of them again, or all of them as a group.
+/// People with higher scores hide a person's head if they cover this share of the upper part of its box. The box shows one
+/// of them again, or all of them as a group.
 const UPPER_COVERED: f32 = 0.9;
-/// Boxes of the other look are the same object from here on (intersection over
-/// union).
-const OTHER_LOOK_IOU: f32 = 0.3;
-/// Share of the smaller box that another one covers if they are one object.
+/// Boxes of the other pass that overlap by more (intersection over union) are the same object.
+const OTHER_PASS_IOU: f32 = 0.3;
+/// Two boxes are one object if they share more than this part of the smaller one.
 const MOSTLY: f32 = 0.8;
 
-/// Comparing more candidates than this with each other would take seconds.
-/// Then all that reach their thresholds count: a doubt hides.
+/// Comparing more candidates with each other would take seconds. With more, all that reach their thresholds count.
 pub const MAX_COMPARED: usize = 10_000;
 
-/// Share of the photo from which on a vehicle is large.
+/// A vehicle that fills more than this share of the photo is large.
 const LARGE_VEHICLE: f32 = 0.06;
-/// Least score of a large box whose best class is car: construction machines
-/// look like trucks, hardly like cars.
+/// Minimum score of a large box whose best class is car: construction machines look like trucks, but rarely like cars.
 const LARGE_CAR: f32 = 0.5;
 
 /// One report of a network.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Candidate {
-    /// What it is.
     pub class: Class,
     /// The network's score, 0 to 1.
     pub score: f32,
-    /// Where it is, as the network means it.
+    /// The box as the network reports it.
     pub rect: Rect,
-    /// What is hidden if it counts: `rect` and its margins.
+    /// `rect` with its margins. It is hidden if the candidate counts.
     pub hidden: Rect,
     /// The upper part of `rect`, where a person's head is.
     pub upper: Rect,
-    /// Height of a person or vehicle, longer side of a face; pixels of the
-    /// network's input.
+    /// Height of a person or vehicle, longer side of a face; pixels of the network's input.
     pub input_size: f32,
-    /// Pixels of the network's input for each pixel of the photo. Tells looks
-    /// apart.
+    /// Pixels of the network's input for each pixel of the photo; different for each pass.
     pub scale: f32,
-    /// Whether the network finds no other class more likely there.
+    /// Whether no other class has a higher score there.
     pub is_best_class: bool,
-    /// How the photo was turned when the network saw it.
-    pub turn: Turn,
+    /// Rotation of the photo when the network ran.
+    pub rotation: Rotation,
 }
 
-/// The photo that the candidates are of, and how it was looked at.
+/// The photo of the candidates, and how it was scanned.
 #[derive(Clone, Debug)]
-pub(super) struct Photo {
-    /// All of it, pixels.
+pub(super) struct PhotoContext {
+    /// The whole photo, pixels.
     pub rect: Rect,
-    /// The looks; `None` where there was only one.
-    pub looks: Option<Looks>,
+    /// The passes; `None` if there was only one.
+    pub passes: Option<Passes>,
 }
 
-/// The two looks at a photo.
+/// The two passes over a photo.
 #[derive(Clone, Debug)]
-pub(super) struct Looks {
-    /// Parts of the photo that the fine look shows as a whole, pixels.
+pub(super) struct Passes {
+    /// Parts of the photo that the fine pass shows in one piece, pixels.
     pub fine_tiles: Vec<Rect>,
-    /// Scale of the coarse look.
+    /// Scale of the coarse pass.
     pub coarse: f32,
 }
 
-impl Photo {
-    /// Which share of the photo a box covers.
+impl PhotoContext {
+    /// The share of the photo that a box covers.
     pub fn share(&self, rect: &Rect) -> f32 {
         self.rect.overlap(rect) / self.rect.area()
     }
 }
 
 impl Candidate {
-    /// The height of a person or vehicle when the photo is turned so that it is
-    /// upright; pixels of the photo.
+    /// The height of a person or vehicle after the rotation, pixels of the photo.
     pub fn upright_height(&self) -> f32 {
         self.input_size / self.scale
     }
 
-    /// Whether its score is enough for its class and size.
+    /// Whether the score reaches the threshold of its class and size.
     pub fn reaches(&self, settings: &DetectSettings) -> bool {
         self.score >= settings.threshold(self.class).at(self.input_size)
     }
@@ -133,25 +119,25 @@ impl Candidate {
     }
 }
 
-/// Of boxes of one class that overlap by more than `iou`, the one with the
-/// highest score stays (non-maximum suppression). Best first.
+/// Of boxes of one class that overlap by more than `iou`, keeps the one with the highest score (non-maximum suppression).
+/// Best first.
 #[must_use]
 pub fn suppress(mut found: Vec<Candidate>, iou: f32) -> Vec<Candidate> {
     found.sort_by(|a, b| b.score.total_cmp(&a.score));
-    let mut kept: Vec<Candidate> = Vec::new();
+    let mut selected: Vec<Candidate> = Vec::new();
     for candidate in found {
         let same = |k: &Candidate| k.class == candidate.class && k.rect.iou(&candidate.rect) > iou;
-        if !kept.iter().any(same) {
-            kept.push(candidate);
+        if !selected.iter().any(same) {
+            selected.push(candidate);
         }
     }
-    kept
+    selected
 }
 
 /// The candidates that count, best first.
 pub(super) fn select(
     mut candidates: Vec<Candidate>,
-    photo: &Photo,
+    photo: &PhotoContext,
     settings: &DetectSettings,
 ) -> Vec<Candidate> {
     candidates.retain(|one| one.reaches(settings) || one.is_evidence());
@@ -160,12 +146,12 @@ pub(super) fn select(
         candidates.retain(|one| one.reaches(settings));
         return candidates;
     }
-    let of = |class: fn(&Candidate) -> bool| candidates.iter().copied().filter(class).collect();
-    let evidence = Evidence {
+    let filtered = |class: fn(&Candidate) -> bool| candidates.iter().copied().filter(class).collect();
+    let support = SupportingCandidates {
         photo,
         settings,
-        people: of(|one| one.class == Class::Person && one.is_evidence()),
-        faces: of(|one| one.class == Class::Face && one.is_evidence()),
+        people: filtered(|one| one.class == Class::Person && one.is_evidence()),
+        faces: filtered(|one| one.class == Class::Face && one.is_evidence()),
     };
     let (mut people, mut vehicles): (Vec<Candidate>, Vec<Candidate>) = Default::default();
     candidates.retain(|candidate| {
@@ -174,8 +160,8 @@ pub(super) fn select(
         }
         let (counts, better) = match candidate.class {
             Class::Face => return true,
-            Class::Person => (evidence.is_person(candidate, &people), &mut people),
-            _ => (evidence.is_vehicle(candidate, &vehicles), &mut vehicles),
+            Class::Person => (support.is_person(candidate, &people), &mut people),
+            _ => (support.is_vehicle(candidate, &vehicles), &mut vehicles),
         };
         if counts {
             better.push(*candidate);
@@ -185,20 +171,20 @@ pub(super) fn select(
     candidates
 }
 
-/// What is hidden, and what is reported: of several candidates for one object,
-/// which come best first, all are hidden and the first is reported.
-pub(super) fn objects(candidates: &[Candidate], settings: &DetectSettings) -> Vec<Found> {
+/// The objects to hide. Of several candidates for one object, which come best first, all are hidden and the first is
+/// reported.
+pub(super) fn objects(candidates: &[Candidate], settings: &DetectSettings) -> Vec<DetectedObject> {
     let is_compared = candidates.len() <= MAX_COMPARED;
-    let mut objects: Vec<Found> = Vec::with_capacity(candidates.len());
+    let mut objects: Vec<DetectedObject> = Vec::with_capacity(candidates.len());
     for candidate in candidates {
         let rect = candidate.hidden;
-        let is_same = |better: &Found| {
+        let is_same = |better: &DetectedObject| {
             let smaller = better.rect.area().min(rect.area());
             better.class == candidate.class
                 && (better.rect.iou(&rect) > settings.same_iou
                     || better.rect.overlap(&rect) > MOSTLY * smaller)
         };
-        objects.push(Found {
+        objects.push(DetectedObject {
             class: candidate.class,
             score: candidate.score,
             rect,
@@ -208,24 +194,23 @@ pub(super) fn objects(candidates: &[Candidate], settings: &DetectSettings) -> Ve
     objects
 }
 
-/// Whether people with higher scores hide the head of one more.
-fn hide_head_of(person: &Candidate, people: &[Candidate]) -> bool {
+/// Whether people with higher scores hide the head of this one.
+fn is_head_hidden(person: &Candidate, people: &[Candidate]) -> bool {
     let hidden = people.iter().map(|better| better.hidden);
     let near: Vec<Rect> = hidden.filter(|rect| rect.overlap(&person.upper) > 0.0).collect();
     person.upper.covered_share(&near) >= UPPER_COVERED
 }
 
-/// What speaks for a candidate.
-struct Evidence<'s> {
-    photo: &'s Photo,
+/// The candidates that can confirm others.
+struct SupportingCandidates<'s> {
+    photo: &'s PhotoContext,
     settings: &'s DetectSettings,
     people: Vec<Candidate>,
     faces: Vec<Candidate>,
 }
 
-impl Evidence<'_> {
-    /// Whether a candidate is a person that `people`, which are surer, do not
-    /// contain yet.
+impl SupportingCandidates<'_> {
+    /// Whether a candidate is a person that is not among `people`, which have higher scores.
     fn is_person(&self, candidate: &Candidate, people: &[Candidate]) -> bool {
         let rect = &candidate.rect;
         let height = candidate.upright_height();
@@ -236,36 +221,37 @@ impl Evidence<'_> {
             return false;
         }
         let covers = |better: &Candidate| better.hidden.overlap(rect) >= COVERED * rect.area();
-        if people.iter().any(covers) || (candidate.score < SURE_PERSON && hide_head_of(candidate, people)) {
+        if people.iter().any(covers) || (candidate.score < SURE_PERSON && is_head_hidden(candidate, people)) {
             return false;
         }
         let is_large = self.photo.share(rect) > LARGE_PERSON;
         if is_large && candidate.score < LARGE_SURE {
             let is_likely = candidate.score >= LARGE_CONFIRMING
-                && (self.is_undecidable(candidate) || self.is_seen_again(candidate, LARGE_CONFIRMING));
+                && (self.is_undecidable(candidate)
+                    || self.is_confirmed_by_other_pass(candidate, LARGE_CONFIRMING));
             return (is_likely || self.has_face(candidate, LARGE_FACE))
                 && !people.iter().any(|better| better.rect.iou(rect) > SAME_LARGE_IOU);
         }
         candidate.score >= SURE
-            || self.is_seen_again(candidate, CONFIRMING)
+            || self.is_confirmed_by_other_pass(candidate, CONFIRMING)
             || self.has_face(candidate, CONFIRMING)
             || self.is_undecidable(candidate)
     }
 
-    /// Whether the other look reports a person of this score there.
-    fn is_seen_again(&self, candidate: &Candidate, least: f32) -> bool {
+    /// Whether the other pass reports a person of at least this score there.
+    fn is_confirmed_by_other_pass(&self, candidate: &Candidate, least: f32) -> bool {
         self.people.iter().any(|other| {
             other.score >= least
                 && other.scale != candidate.scale
-                && other.rect.iou(&candidate.rect) > OTHER_LOOK_IOU
+                && other.rect.iou(&candidate.rect) > OTHER_PASS_IOU
         })
     }
 
-    /// Whether a face of this score lies where its head is. After another turn of the photo, the
-    /// head may be at any side of the box.
+    /// Whether a face of at least this score lies where the head is. After another rotation, the head may be at any side
+    /// of the box.
     fn has_face(&self, candidate: &Candidate, least: f32) -> bool {
         let is_its = |face: &Candidate| {
-            let head = if face.turn == candidate.turn {
+            let head = if face.rotation == candidate.rotation {
                 &candidate.upper
             } else {
                 &candidate.rect
@@ -275,10 +261,9 @@ impl Evidence<'_> {
         self.faces.iter().any(is_its)
     }
 
-    /// Whether the other look cannot see it, or faces are not looked for: a
-    /// doubt hides.
+    /// Whether the other pass cannot find it, or faces are not detected. Such a candidate is hidden.
     fn is_undecidable(&self, candidate: &Candidate) -> bool {
-        let Some(Looks { fine_tiles, coarse }) = &self.photo.looks else {
+        let Some(Passes { fine_tiles, coarse }) = &self.photo.passes else {
             return true;
         };
         let rect = &candidate.rect;
@@ -290,8 +275,8 @@ impl Evidence<'_> {
             || !self.settings.classes.contains(&Class::Face)
     }
 
-    /// Whether a candidate is a vehicle, rather than a construction machine or one of
-    /// `vehicles`, which have higher scores, in another box.
+    /// Whether a candidate is a vehicle, rather than a construction machine, or another box of one of `vehicles`, which have
+    /// higher scores.
     fn is_vehicle(&self, candidate: &Candidate, vehicles: &[Candidate]) -> bool {
         let rect = &candidate.rect;
         let is_same = |better: &Candidate| {

@@ -12,17 +12,17 @@ const WHOLE: Rect = Rect {
     bottom: 1000.0,
 };
 
-/// A photo of 1000 × 1000 pixels, looked at twice.
-fn photo() -> Photo {
+/// A photo of 1000 × 1000 pixels with two passes.
+fn photo() -> PhotoContext {
     let tile = |left: f32, top: f32| Rect {
         left,
         top,
         right: left + 600.0,
         bottom: top + 600.0,
     };
-    Photo {
+    PhotoContext {
         rect: WHOLE,
-        looks: Some(Looks {
+        passes: Some(Passes {
             fine_tiles: vec![
                 tile(0.0, 0.0),
                 tile(400.0, 0.0),
@@ -53,7 +53,7 @@ fn candidate(class: Class, score: f32, scale: f32, [left, top, right, bottom]: [
         input_size: rect.height() * scale,
         scale,
         is_best_class: true,
-        turn: Turn::None,
+        rotation: Rotation::None,
     }
 }
 
@@ -61,25 +61,25 @@ fn person(score: f32, scale: f32, rect: [f32; 4]) -> Candidate {
     candidate(Class::Person, score, scale, rect)
 }
 
-/// Scores of what counts.
+/// Scores of the candidates that count.
 fn selected(candidates: &[Candidate]) -> Vec<f32> {
     selected_in(&photo(), candidates)
 }
 
-fn selected_in(photo: &Photo, candidates: &[Candidate]) -> Vec<f32> {
+fn selected_in(photo: &PhotoContext, candidates: &[Candidate]) -> Vec<f32> {
     let found = select(candidates.to_vec(), photo, &DetectSettings::default());
     found.iter().map(|found| found.score).collect()
 }
 
 #[test]
-fn an_unsure_person_needs_the_other_look_or_a_face() {
+fn an_unsure_person_needs_the_other_pass_or_a_face() {
     let rect = [100.0, 100.0, 200.0, 400.0];
     let unsure = person(0.4, FINE, rect);
     assert!(selected(&[unsure]).is_empty());
     assert_eq!(selected(&[person(0.5, FINE, rect)]), [0.5]);
     let again = person(0.2, COARSE, [110.0, 110.0, 190.0, 390.0]);
     assert_eq!(selected(&[unsure, again]), [0.4]);
-    // Another report of the same look is no second opinion.
+    // Another report of the same pass does not confirm it.
     assert!(selected(&[unsure, person(0.2, FINE, [110.0, 110.0, 210.0, 390.0])]).is_empty());
     let face = candidate(Class::Face, 0.25, FINE, [130.0, 110.0, 170.0, 150.0]);
     assert_eq!(selected(&[unsure, face]), [0.4, 0.25]);
@@ -88,16 +88,16 @@ fn an_unsure_person_needs_the_other_look_or_a_face() {
 }
 
 #[test]
-fn a_doubt_that_nothing_can_settle_hides() {
+fn an_undecidable_candidate_is_hidden() {
     let unsure = person(0.4, FINE, [100.0, 100.0, 200.0, 400.0]);
-    let one_look = Photo {
+    let one_look = PhotoContext {
         rect: WHOLE,
-        looks: None,
+        passes: None,
     };
     assert_eq!(selected_in(&one_look, &[unsure]), [0.4]);
-    // Under 16 pixels in the coarse look.
+    // Under 16 pixels in the coarse pass.
     assert_eq!(selected(&[person(0.3, FINE, [10.0, 10.0, 30.0, 70.0])]), [0.3]);
-    // In no tile of the fine look as a whole.
+    // No tile of the fine pass shows all of it.
     assert_eq!(
         selected(&[person(0.4, COARSE, [100.0, 100.0, 500.0, 800.0])]),
         [0.4]
@@ -110,7 +110,7 @@ fn a_doubt_that_nothing_can_settle_hides() {
 }
 
 #[test]
-fn a_large_unsure_person_needs_more_and_is_no_second_view_of_a_surer_one() {
+fn a_large_unsure_person_needs_more_and_is_not_a_second_view_of_a_surer_one() {
     let rect = [100.0, 100.0, 400.0, 600.0];
     let unsure = person(0.4, FINE, rect);
     let again = |score| person(score, COARSE, [110.0, 110.0, 390.0, 590.0]);
@@ -188,7 +188,7 @@ fn a_small_unsure_person_is_upright() {
 }
 
 #[test]
-fn so_many_candidates_that_comparing_takes_long_all_count() {
+fn all_candidates_count_if_comparing_them_takes_too_long() {
     let unsure = person(0.4, FINE, [100.0, 100.0, 200.0, 400.0]);
     assert_eq!(selected(&vec![unsure; MAX_COMPARED]).len(), 0);
     assert_eq!(selected(&vec![unsure; MAX_COMPARED + 1]).len(), MAX_COMPARED + 1);
@@ -219,7 +219,7 @@ fn classes_do_not_hide_each_other() {
 }
 
 #[test]
-fn a_large_machine_is_no_truck_and_a_large_car_is_a_car() {
+fn a_large_machine_is_not_a_truck_and_a_large_car_is_a_car() {
     let large = [0.0, 0.0, 500.0, 400.0];
     let small = [0.0, 0.0, 200.0, 150.0];
     for (class, score, rect, is_best_class, counts) in [
@@ -239,7 +239,7 @@ fn a_large_machine_is_no_truck_and_a_large_car_is_a_car() {
 }
 
 #[test]
-fn small_things_count_from_a_lower_score_on() {
+fn small_objects_have_a_lower_minimum_score() {
     let height = |pixels: f32| person(0.2, FINE, [0.0, 0.0, 20.0, pixels]);
     assert_eq!(selected(&[height(60.0)]), [0.2]);
     assert!(selected(&[height(110.0)]).is_empty());
@@ -255,7 +255,7 @@ fn any_candidate() -> impl Strategy<Value = Candidate> {
 
 proptest! {
     #[test]
-    fn who_is_surely_there_is_hidden_at_least_the_head(candidates in prop::collection::vec(any_candidate(), 0..40)) {
+    fn at_least_the_head_of_a_sure_person_is_hidden(candidates in prop::collection::vec(any_candidate(), 0..40)) {
         let found = select(candidates.clone(), &photo(), &DetectSettings::default());
         for sure in candidates.iter().filter(|one| one.score >= SURE) {
             let covers = |found: &Candidate| found.hidden.overlap(&sure.rect) >= COVERED * sure.rect.area();

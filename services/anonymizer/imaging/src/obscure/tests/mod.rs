@@ -2,8 +2,6 @@
 
 mod properties;
 
-use contract::Detection;
-
 use super::*;
 
 const CHANNELS: usize = 3;
@@ -26,14 +24,12 @@ fn region(x: u32, y: u32, width: u32, height: u32) -> Region {
         rect: PixelRect { x, y, width, height },
         shape: Shape::RoundedRect,
         cell: width.min(height).div_ceil(8),
-        mode: Mode::Mosaic,
+        mode: ObscureMode::Mosaic,
     }
 }
 
-fn detection(class: Class, width: u32, height: u32) -> Detection {
-    Detection {
-        class,
-        score: 1.0,
+fn area(width: u32, height: u32) -> PixelRect {
+    PixelRect {
         x: 100,
         y: 100,
         width,
@@ -46,7 +42,7 @@ fn pixel(pixels: &[u8], width: u32, x: u32, y: u32) -> &[u8] {
 }
 
 #[test]
-fn neighbours_keep_cells_of_their_own() {
+fn neighbours_keep_separate_cells() {
     let (width, height) = (300, 300);
     let (small, large) = (region(10, 10, 64, 64), region(120, 120, 160, 160));
     let mut together = noise(width, height, 19);
@@ -60,7 +56,7 @@ fn neighbours_keep_cells_of_their_own() {
 }
 
 #[test]
-fn a_region_wholly_outside_the_picture_or_empty_changes_nothing() {
+fn an_empty_region_or_one_outside_the_picture_changes_nothing() {
     let original = noise(20, 20, 5);
     let mut pixels = original.clone();
     obscure(
@@ -76,7 +72,7 @@ fn a_region_wholly_outside_the_picture_or_empty_changes_nothing() {
 fn solid_leaves_one_grey() {
     let mut pixels = noise(32, 32, 9);
     let whole = Region {
-        mode: Mode::Solid,
+        mode: ObscureMode::Solid,
         ..region(0, 0, 32, 32)
     };
     obscure(&mut pixels, 32, 32, &[whole]);
@@ -84,7 +80,7 @@ fn solid_leaves_one_grey() {
 }
 
 #[test]
-fn a_mosaic_is_blurred_no_step_between_cells_is_left() {
+fn a_mosaic_has_no_steps_between_cells() {
     let (width, height) = (128, 128);
     // Black and white squares as large as the cells, the sharpest mosaic.
     let mut pixels: Vec<u8> = (0..width * height)
@@ -109,7 +105,7 @@ fn a_mosaic_is_blurred_no_step_between_cells_is_left() {
 fn a_soft_edge_falls_off_within_half_a_cell() {
     let mut pixels = vec![0; CHANNELS * 400 * 400];
     let solid = Region {
-        mode: Mode::Solid,
+        mode: ObscureMode::Solid,
         ..region(100, 100, 160, 160)
     };
     obscure(&mut pixels, 400, 400, &[solid]);
@@ -119,13 +115,12 @@ fn a_soft_edge_falls_off_within_half_a_cell() {
     assert!((55..75).contains(&row[10]), "{row:?}");
 }
 
-/// What is replaced of a square head, a third as wide as the person, in a corner
-/// of the person's box.
+/// A square head, a third as wide as the person, in a corner of the person's box.
 #[test]
 fn a_head_in_the_corner_of_a_persons_box_is_covered() {
     for (width, height) in [(90, 270), (300, 700), (240, 200)] {
-        let person = detection(Class::Person, width, height);
-        let region = Region::for_detection(&person, Modes::uniform(Mode::Solid));
+        let person = area(width, height);
+        let region = Region::for_object(Class::Person, person, ObscureModes::uniform(ObscureMode::Solid));
         let mut pixels = vec![0; CHANNELS * 600 * 1000];
         obscure(&mut pixels, 600, 1000, &[region]);
         let head = width.min(height) / 3;
@@ -144,7 +139,7 @@ fn a_head_in_the_corner_of_a_persons_box_is_covered() {
 fn an_object_at_the_pictures_edge_is_covered_up_to_the_edge() {
     let half_a_face = Region {
         shape: Shape::Ellipse,
-        mode: Mode::Solid,
+        mode: ObscureMode::Solid,
         ..region(0, 50, 30, 80)
     };
     let mut pixels = vec![0; CHANNELS * 200 * 200];
@@ -154,21 +149,30 @@ fn an_object_at_the_pictures_edge_is_covered_up_to_the_edge() {
 }
 
 #[test]
-fn an_object_that_the_pictures_edge_cuts_off_keeps_the_cells_of_all_of_it() {
+fn an_object_that_the_pictures_edge_cuts_off_keeps_the_cells_of_the_whole_object() {
     let cell = |class, part: (u32, u32), whole| {
-        let part = detection(class, part.0, part.1);
-        Region::for_part(&part, whole, false, Modes::default()).cell()
+        let part = area(part.0, part.1);
+        Region::for_part(class, part, whole, false, ObscureModes::default()).cell()
     };
     assert_eq!(cell(Class::Face, (40, 200), [160.0, 200.0]), 20);
     assert_eq!(cell(Class::Person, (100, 600), [240.0, 600.0]), 20);
-    // The network sees half of the head only: it is about as wide as high.
+    // The network sees half of the head, which is about as wide as high.
     assert_eq!(cell(Class::Face, (50, 240), [50.0, 240.0]), 20);
 }
 
 #[test]
 fn a_person_with_a_face_is_more_than_a_head() {
-    let person = detection(Class::Person, 240, 240);
-    let cell = |has_face| Region::for_part(&person, [240.0, 240.0], has_face, Modes::default()).cell();
+    let person = area(240, 240);
+    let cell = |has_face| {
+        Region::for_part(
+            Class::Person,
+            person,
+            [240.0, 240.0],
+            has_face,
+            ObscureModes::default(),
+        )
+        .cell()
+    };
     assert_eq!((cell(false), cell(true)), (30, 20));
 }
 
@@ -196,32 +200,35 @@ fn obscuring_ends_when_it_is_stopped() {
 
 #[test]
 fn each_class_has_its_shape_and_cells() {
-    let modes = Modes {
-        vehicle: Mode::Solid,
-        ..Modes::uniform(Mode::Blur)
+    let modes = ObscureModes {
+        vehicle: ObscureMode::Solid,
+        ..ObscureModes::uniform(ObscureMode::Blur)
     };
-    let look = |class, width, height| {
-        let region = Region::for_detection(&detection(class, width, height), modes);
+    let style = |class, width, height| {
+        let region = Region::for_object(class, area(width, height), modes);
         (region.shape, region.cell(), region.mode)
     };
-    assert_eq!(look(Class::Face, 160, 200), (Shape::Ellipse, 20, Mode::Blur));
     assert_eq!(
-        look(Class::Person, 240, 600),
-        (Shape::RoundedRect, 20, Mode::Blur)
-    );
-    // It may be a head alone.
-    assert_eq!(
-        look(Class::Person, 240, 300),
-        (Shape::RoundedRect, 30, Mode::Blur)
+        style(Class::Face, 160, 200),
+        (Shape::Ellipse, 20, ObscureMode::Blur)
     );
     assert_eq!(
-        look(Class::Truck, 640, 320),
-        (Shape::RoundedRect, 20, Mode::Solid)
+        style(Class::Person, 240, 600),
+        (Shape::RoundedRect, 20, ObscureMode::Blur)
     );
-    // The rest of a person whom the picture's edge cuts off.
+    // The box may show only a head.
     assert_eq!(
-        look(Class::Person, 40, 1920),
-        (Shape::RoundedRect, 40, Mode::Blur)
+        style(Class::Person, 240, 300),
+        (Shape::RoundedRect, 30, ObscureMode::Blur)
     );
-    assert_eq!(look(Class::Face, 20, 30), (Shape::Ellipse, 8, Mode::Blur));
+    assert_eq!(
+        style(Class::Truck, 640, 320),
+        (Shape::RoundedRect, 20, ObscureMode::Solid)
+    );
+    // The visible part of a person that the picture's edge cuts off.
+    assert_eq!(
+        style(Class::Person, 40, 1920),
+        (Shape::RoundedRect, 40, ObscureMode::Blur)
+    );
+    assert_eq!(style(Class::Face, 20, 30), (Shape::Ellipse, 8, ObscureMode::Blur));
 }

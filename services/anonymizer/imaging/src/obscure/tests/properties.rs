@@ -1,11 +1,15 @@
-//! What holds for all regions in all pictures.
+//! Properties of all regions in all pictures.
 
 use proptest::prelude::*;
 
 use super::{super::*, *};
 
-fn any_mode() -> impl Strategy<Value = Mode> {
-    prop_oneof![Just(Mode::Mosaic), Just(Mode::Blur), Just(Mode::Solid)]
+fn any_mode() -> impl Strategy<Value = ObscureMode> {
+    prop_oneof![
+        Just(ObscureMode::Mosaic),
+        Just(ObscureMode::Blur),
+        Just(ObscureMode::Solid)
+    ]
 }
 
 fn any_rect(limit: u32) -> impl Strategy<Value = PixelRect> {
@@ -27,8 +31,8 @@ fn any_region(limit: u32) -> impl Strategy<Value = Region> {
     })
 }
 
-/// Whether the pixel's centre lies inside the region's shape, by the equations
-/// of ellipse and circle. Pixels within a hundredth of the border are in neither.
+/// Whether the pixel's centre lies inside the region's shape, by the equations of ellipse and circle. `None` for pixels
+/// within a hundredth of the border.
 fn is_inside(region: &Region, width: u32, height: u32, x: u32, y: u32) -> Option<bool> {
     let Some(Region { rect, shape, .. }) = region.clipped(width, height) else {
         return Some(false);
@@ -56,8 +60,8 @@ fn is_inside(region: &Region, width: u32, height: u32, x: u32, y: u32) -> Option
     ((distance - 1.0).abs() > 0.01).then_some(distance < 1.0)
 }
 
-/// The groups of pixels whose means a region keeps: each cell's pixels inside
-/// the shape, and those outside. Indexes into the pixels.
+/// The groups of pixels whose means a region keeps: each cell's pixels inside the shape, and those outside. Indexes into
+/// the pixels.
 fn groups(region: &Region, width: u32, height: u32) -> Vec<Vec<usize>> {
     let Some(region) = region.clipped(width, height) else {
         return Vec::new();
@@ -83,7 +87,7 @@ fn groups(region: &Region, width: u32, height: u32) -> Vec<Vec<usize>> {
     groups
 }
 
-/// Turns the colours within each group.
+/// Rotates the colours within each group.
 fn shuffle(pixels: &mut [u8], groups: &[Vec<usize>], by: usize) {
     let original = pixels.to_vec();
     for group in groups {
@@ -111,10 +115,10 @@ proptest! {
     }
 
     #[test]
-    fn no_detection_makes_it_panic(numbers in any::<[u32; 4]>(), class in 0usize..Class::ALL.len()) {
+    fn no_object_makes_it_panic(numbers in any::<[u32; 4]>(), class in 0usize..Class::ALL.len()) {
         let [x, y, width, height] = numbers;
-        let detection = Detection { x, y, ..detection(Class::ALL[class], width, height) };
-        let region = Region::for_detection(&detection, Modes::default());
+        let rect = PixelRect { x, y, width, height };
+        let region = Region::for_object(Class::ALL[class], rect, ObscureModes::default());
         prop_assert!(region.cell() >= MIN_CELL);
         obscure(&mut noise(20, 20, 1), 20, 20, &[region]);
     }
@@ -139,8 +143,7 @@ proptest! {
         }
     }
 
-    /// The core of it: shuffling the pixels inside the cells changes nothing
-    /// inside the shape, so only the cells' means are left.
+    /// Shuffling the pixels inside the cells changes nothing inside the shape, so only the cells' means are left.
     #[test]
     fn only_the_cells_means_are_left_inside_the_shape(
         width in 1u32..150, height in 1u32..150, region in any_region(150), by in any::<u16>(),
@@ -157,20 +160,20 @@ proptest! {
         }
     }
 
-    /// With several regions, too: whatever lies inside any of the shapes and in
-    /// cells of the finest of them alone, no shape shows it.
+    /// The same holds for several regions: no shape shows pixels that lie inside any shape and only in cells of the finest
+    /// region.
     #[test]
     fn pixels_inside_a_shape_do_not_show_through_other_regions(
         width in 8u32..120, height in 8u32..120, finest in any_region(120),
         others in prop::collection::vec(any_region(120), 0..5), by in any::<u16>(),
     ) {
         let cell = |region: &Region| region.clipped(width, height).map_or(0, |region| region.cell());
-        let coarser = |other: &Region| cell(other) > cell(&finest) && other.mode != Mode::Solid;
+        let coarser = |other: &Region| cell(other) > cell(&finest) && other.mode != ObscureMode::Solid;
         let mut regions: Vec<Region> = others.into_iter().filter(coarser).collect();
-        regions.push(Region { mode: Mode::Mosaic, ..finest });
+        regions.push(Region { mode: ObscureMode::Mosaic, ..finest });
         let mut pixels = noise(width, height, 5);
         let mut other = pixels.clone();
-        // Only the pixels inside: the others stay visible.
+        // Only the pixels inside are shuffled: the others stay visible.
         let inside: Vec<_> = groups(&finest, width, height).into_iter().skip(1).step_by(2).collect();
         shuffle(&mut other, &inside, by.into());
         obscure(&mut pixels, width, height, &regions);
@@ -178,14 +181,13 @@ proptest! {
         prop_assert_eq!(pixels, other);
     }
 
-    /// The interpolation between cells of `cell` pixels changes by no more than
-    /// 255 / `cell` from pixel to pixel.
+    /// The interpolation between cells of `cell` pixels changes by at most 255 / `cell` from pixel to pixel.
     #[test]
     fn where_regions_overlap_the_coarsest_cell_counts(
         regions in prop::collection::vec(any_region(100), 1..6), soft in any::<bool>(),
     ) {
         let (width, height) = (100, 100);
-        let mode = if soft { Mode::Blur } else { Mode::Mosaic };
+        let mode = if soft { ObscureMode::Blur } else { ObscureMode::Mosaic };
         let regions: Vec<Region> = regions.into_iter().map(|region| Region { mode, ..region }).collect();
         // Black and white squares of 10 pixels: their means differ, unlike those of noise.
         let square = |x: u32, y: u32| if (x / 10 + y / 10).is_multiple_of(2) { 0 } else { 255 };
@@ -215,7 +217,7 @@ proptest! {
     ) {
         let mut pixels = noise(width, height, 13);
         obscure(&mut pixels, width, height, &regions);
-        for region in regions.iter().filter(|region| region.mode == Mode::Solid) {
+        for region in regions.iter().filter(|region| region.mode == ObscureMode::Solid) {
             for (x, y) in (0..height).flat_map(|y| (0..width).map(move |x| (x, y))) {
                 if is_inside(region, width, height, x, y) == Some(true) {
                     prop_assert_eq!(pixel(&pixels, width, x, y), [128; 3]);
@@ -236,7 +238,7 @@ proptest! {
         prop_assert_eq!(&pixels[0], &pixels[1]);
     }
 
-    /// A region that another one covers is not painted, so nothing of it may stand out.
+    /// A region that another one covers is not painted, so no part of it may lie outside.
     #[test]
     fn a_covered_region_lies_inside_with_its_soft_edge(
         outer in any_region(150), inner in any_region(90), width in 60u32..150, height in 60u32..150,
@@ -256,7 +258,7 @@ proptest! {
     }
 
     #[test]
-    fn cells_are_as_large_as_promised(
+    fn cells_have_at_least_the_minimum_size(
         width in 1u32..400, height in 1u32..400, region in any_region(400),
     ) {
         if let Some(clipped) = region.clipped(width, height) {
