@@ -20,7 +20,7 @@ use LevelPosition::{AfterTime, LineStart, Member};
 /// Words in lower case, and the positions besides a member's value at which they mean a level.
 ///
 /// java.util.logging's words are as in SLF4J's bridge. Winston's words between two levels count as the lower level.
-const WORDS: [(&str, &str, LevelPosition); 43] = [
+const WORDS: [(&str, &str, LevelPosition); 44] = [
     ("info", INFO, LineStart),
     ("warn", WARN, LineStart),
     ("warning", WARN, LineStart),
@@ -70,13 +70,16 @@ const WORDS: [(&str, &str, LevelPosition); 43] = [
     ("erro", ERROR, Member),
     ("fata", ERROR, Member),
     ("pani", ERROR, Member),
+    // log15.
+    ("eror", ERROR, Member),
     // Cisco.
     ("informational", INFO, Member),
 ];
 
 /// Levels of programs that write one letter.
-const LETTERS: [(u8, &str); 8] = [
+const LETTERS: [(u8, &str); 9] = [
     (b'I', INFO),
+    (b'N', INFO),
     (b'W', WARN),
     (b'E', ERROR),
     (b'F', ERROR),

@@ -19,7 +19,7 @@ pub(super) enum Role {
 use Role::{Level, Message, Time, TraceId};
 
 /// Each name with its role. Of several names with one role, the first with a readable value counts.
-const ROLES: [(&str, Role); 62] = [
+const ROLES: [(&str, Role); 66] = [
     // Names that a format reserves come first: another member of the same role is the application's.
     ("@message", Message), // hclog
     ("@m", Message),       // Serilog
@@ -39,6 +39,7 @@ const ROLES: [(&str, Role); 62] = [
     ("@level", Level(LevelScale::Bunyan)),    // hclog
     ("@l", Level(LevelScale::Bunyan)),        // Serilog
     ("log.level", Level(LevelScale::Bunyan)), // Elastic
+    ("levelName", Level(LevelScale::Bunyan)),
     ("levelname", Level(LevelScale::Python)),
     ("level_name", Level(LevelScale::Bunyan)), // Monolog
     ("level", Level(LevelScale::Bunyan)),
@@ -74,8 +75,11 @@ const ROLES: [(&str, Role); 62] = [
     ("asctime", Time),
     ("t", Time),
     ("T", Time),
-    ("date", Time),           // Fluent Bit
-    ("time_iso8601", Time),   // nginx
+    ("date", Time),         // Fluent Bit
+    ("time_iso8601", Time), // nginx
+    ("time_local", Time),
+    ("timeStamp", Time),
+    ("eventTime", Time),      // CloudTrail
     ("stageTimestamp", Time), // Kubernetes' audit log
     // W3C Trace Context, Elastic, Spring, Google: `projects/<project>/traces/<id>`.
     (field::TRACE_ID, TraceId),

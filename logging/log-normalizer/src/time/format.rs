@@ -10,11 +10,13 @@ use super::{NANOS_PER_SECOND, Time, number, zone};
 /// `Y` year, `m` month, `d` day, `H` hour, `M` minute: all digits. `S`: seconds, with a fraction after `.` or `,`.
 /// `b`: month name. `a`: name of the weekday. `e`, `I`: day and hour of one or two digits, also padded with a blank.
 /// `p`: AM or PM. `T`: `T`, `t` or a blank.
-const FORMATS: [&[u8]; 13] = [
+const FORMATS: [&[u8]; 14] = [
     // ISO 8601 and RFC 3339, most loggers.
     b"Y-m-dTH:M:S",
     // Go's log, nginx's errors.
     b"Y/m/dTH:M:S",
+    // ClickHouse.
+    b"Y.m.dTH:M:S",
     // Access logs of Apache and nginx.
     b"d/b/Y:H:M:S",
     // Tomcat, PHP-FPM.
@@ -201,6 +203,7 @@ mod tests {
             "2026-11-22 12:49:43.101 +0200 x",
             "2026-11-22 11:49:43.101+01 x",
             "2026/11/22 10:49:43.101 +00:00 x",
+            "2026.11.22 10:49:43.101 UTC x",
             "22/Nov/2026:10:49:43.101 +0000 x",
             "22-Nov-2026 10:49:43.101 UTC x",
             "Sun Nov 22 10:49:43.101 2026 UTC x",

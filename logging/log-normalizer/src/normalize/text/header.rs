@@ -25,8 +25,17 @@ pub(super) fn parse(line: &str, after_time: bool) -> (TextStart, &str) {
         Some((timestamp, rest)) => (timestamp.time, Some(rest)),
         None => (None, after_time.then_some(line)),
     };
-    let level = rest.and_then(level_after).or_else(|| word_at_start(line));
-    (TextStart { time, level }, rest.unwrap_or(line))
+    if let Some(level) = rest.and_then(level_after) {
+        let level = Some(level);
+        return (TextStart { time, level }, rest.unwrap_or(line));
+    }
+    let Some((level, after)) = word_at_start(line) else {
+        return (TextStart { time, level: None }, rest.unwrap_or(line));
+    };
+    // Django: `WARN 2026-11-22 10:49:43,101 …`.
+    let time = time.or_else(|| timestamp(after.trim_start_matches([']', ' ', '\t', '|']))?.0.time);
+    let level = Some(level);
+    (TextStart { time, level }, after)
 }
 
 /// A time at the start, also in brackets, and the text after it.
@@ -34,6 +43,7 @@ fn timestamp(line: &str) -> Option<(Timestamp, &str)> {
     // Consul and Nomad begin with four blanks.
     let padding = line.len() - line.trim_start_matches(' ').len();
     let line = line.get(padding.min(MAX_PADDING)..)?;
+    let line = after_process(line).unwrap_or(line);
     let (bracketed, text) = match line.strip_prefix('[') {
         Some(inner) => (true, inner),
         None => (false, line),
@@ -51,11 +61,19 @@ fn timestamp(line: &str) -> Option<(Timestamp, &str)> {
     Some((timestamp, rest))
 }
 
+/// The text after the process of NATS: `[1] 2026/11/22 10:49:43.101234 [ERR] …`.
+fn after_process(line: &str) -> Option<&str> {
+    let inner = line.strip_prefix('[')?;
+    let process = digits(inner);
+    let rest = inner.get(process.len()..)?.strip_prefix("] ")?;
+    (!process.is_empty()).then_some(rest)
+}
+
 /// The level after a time and other parts.
 fn level_after(text: &str) -> Option<&'static str> {
     let mut rest = text;
     for _ in 0..MAX_PARTS {
-        let after_dash = rest.starts_with(" - ");
+        let separator = [" - ", " | "].into_iter().find(|found| rest.starts_with(found));
         // zap's console: `time\twarn\t…`.
         let (word, end) = split_word(rest.trim_start_matches('\t'));
         if rest.starts_with('\t') && end.starts_with('\t') {
@@ -65,13 +83,13 @@ fn level_after(text: &str) -> Option<&'static str> {
         if let Some(level) = word_after_time(rest) {
             return Some(level);
         }
-        rest = past_part(rest, after_dash)?;
+        rest = past_part(rest, separator)?;
     }
     None
 }
 
-/// The text after one part between a time and a level.
-fn past_part(text: &str, after_dash: bool) -> Option<&str> {
+/// The text after one part between a time and a level. `separator`: what was before it.
+fn past_part<'a>(text: &'a str, separator: Option<&str>) -> Option<&'a str> {
     let end = match text.as_bytes().first()? {
         b'[' => 1 + text.find(']')?,
         b'{' => 1 + text.find('}')?,
@@ -80,15 +98,28 @@ fn past_part(text: &str, after_dash: bool) -> Option<&str> {
             let next = text.as_bytes().get(digits);
             next.filter(|byte| b" \t|".contains(byte)).map(|_| digits)?
         }
-        // Python: `time - logger - LEVEL - message`.
-        _ if after_dash => text.find(" - ").filter(|end| !text[..*end].contains(' '))?,
-        _ => return None,
+        // Python: `time - logger - LEVEL - message`. Datadog: `time | process | LEVEL | message`.
+        _ if let Some(separator) = separator => {
+            text.find(separator).filter(|end| !text[..*end].contains(' '))?
+        }
+        // Go: `time file.go:12: [LEVEL] message`.
+        _ => {
+            let (position, _) = text.split_once(": ")?;
+            let (file, line) = position.rsplit_once(':')?;
+            let is_position = file.ends_with(".go") && !file.contains(' ') && digits(line) == line;
+            is_position.then_some(position.len() + 1)?
+        }
     };
     (end <= MAX_PART_BYTES).then(|| text.get(end..))?
 }
 
 /// A level at the start of the text after a time.
 fn word_after_time(text: &str) -> Option<&'static str> {
+    // ClickHouse: `<Error>`.
+    if let Some(inner) = text.strip_prefix('<') {
+        let (word, rest) = split_word(inner);
+        return from_word(word, LevelPosition::AfterTime).filter(|_| rest.starts_with('>'));
+    }
     let (bracketed, inner) = match text.strip_prefix('[') {
         Some(inner) => (true, inner),
         None => (false, text),
@@ -130,11 +161,13 @@ fn word_after_time(text: &str) -> Option<&'static str> {
         && name.len() > 1
         && is_capitals(name)
         && after.trim_start_matches(' ').starts_with('[');
-    from_letter(*word.as_bytes().first()?).filter(|_| is_mongodb && is_capitals(word))
+    // capnslog of etcd: `time W | package: …`.
+    let is_capnslog = word.len() == 1 && rest.starts_with(" | ");
+    from_letter(*word.as_bytes().first()?).filter(|_| (is_mongodb || is_capnslog) && is_capitals(word))
 }
 
-/// A word in capitals or in brackets at the start of a line.
-fn word_at_start(line: &str) -> Option<&'static str> {
+/// A word in capitals or in brackets at the start of a line, and the text after it.
+fn word_at_start(line: &str) -> Option<(&'static str, &str)> {
     let padding = line.len() - line.trim_start_matches(' ').len();
     if padding > MAX_PADDING {
         return None;
@@ -154,7 +187,7 @@ fn word_at_start(line: &str) -> Option<&'static str> {
     if !fits {
         return None;
     }
-    from_word(word, LevelPosition::LineStart)
+    from_word(word, LevelPosition::LineStart).map(|level| (level, rest))
 }
 
 /// The time of an access log: `client ident user [22/Nov/2026:10:49:43 +0000] "GET …`.

@@ -28,12 +28,16 @@ pub(super) fn parse(line: &str, message: &str) -> Option<TextStart> {
     }
     match bytes.first()? {
         b'<' => syslog(line),
-        b'[' => tornado(line).or_else(|| jvm(line).map(TextStart::level)),
-        b'0'..=b'9' => redis(line),
+        b'[' => tornado(line)
+            .or_else(|| jvm(line).map(TextStart::level))
+            .or_else(|| nest(line).map(TextStart::level))
+            .or_else(|| php(line)),
+        b'0'..=b'9' => redis(line).or_else(|| sidekiq(line)),
         b'a'..=b'z' => dotnet(bytes).map(TextStart::level),
         b'A'..=b'Z' => klog(bytes)
             .map(TextStart::level)
             .or_else(|| ruby(bytes))
+            .or_else(|| php(line))
             .or_else(|| logrus(line))
             .or_else(|| java_util_logging(line, message)),
         _ => None,
@@ -101,6 +105,56 @@ fn redis(line: &str) -> Option<TextStart> {
     };
     Some(TextStart {
         time: timestamp.time,
+        level: Some(level),
+    })
+}
+
+/// `2026-11-22T10:49:43.101Z pid=1 tid=a class=Job WARN: …` of Sidekiq.
+fn sidekiq(line: &str) -> Option<TextStart> {
+    let timestamp = Timestamp::at_start(line.as_bytes())?;
+    let rest = line.get(timestamp.length..)?.strip_prefix(' ')?;
+    let is_sidekiq = rest.starts_with("pid=");
+    let word = rest.split(' ').find(|part| !part.contains('='))?;
+    let level = from_word(word.strip_suffix(':')?, LevelPosition::AfterTime)?;
+    is_sidekiq.then_some(TextStart {
+        time: timestamp.time,
+        level: Some(level),
+    })
+}
+
+/// `[Nest] 1  - 11/22/2026, 10:49:43 AM    WARN [Context] …`; the date's order depends on the language.
+fn nest(line: &str) -> Option<&'static str> {
+    const MAX_WORDS: usize = 8;
+    let rest = line.strip_prefix("[Nest] ")?;
+    let mut words = rest.split_ascii_whitespace().take(MAX_WORDS);
+    let level = words.find_map(|word| match word {
+        "LOG" => Some(INFO),
+        word if word.bytes().all(|byte| byte.is_ascii_uppercase()) => {
+            from_word(word, LevelPosition::AfterTime)
+        }
+        _ => None,
+    })?;
+    words.next()?.starts_with('[').then_some(level)
+}
+
+/// `[22-Nov-2026 10:49:43 UTC] PHP Warning:  …`, also without the time.
+fn php(line: &str) -> Option<TextStart> {
+    let (time, rest) = match line.strip_prefix('[') {
+        Some(inner) => {
+            let (date, rest) = inner.split_once("] ")?;
+            (Timestamp::at_start(date.as_bytes())?.time, rest)
+        }
+        None => (None, line),
+    };
+    let (kind, _) = rest.strip_prefix("PHP ")?.split_once(":  ")?;
+    let level = match kind {
+        "Warning" | "Core Warning" | "Compile Warning" => WARN,
+        "Notice" | "Deprecated" => INFO,
+        "Fatal error" | "Parse error" | "Core error" | "Compile error" | "Recoverable fatal error" => ERROR,
+        _ => return None,
+    };
+    Some(TextStart {
+        time,
         level: Some(level),
     })
 }

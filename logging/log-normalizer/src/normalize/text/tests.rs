@@ -43,6 +43,24 @@ fn lines_with_a_certain_level() {
         ("time=\"x y\" level=warning msg=z", "warn"),
         ("a=1 lvl=\"EROR\" severity=\"crit\"", "error"),
         ("level=warn", "warn"),
+        ("2026-11-22 10:49:43.101234 W | etcdserver: x", "warn"),
+        ("2026-11-22 10:49:43.101234 N | etcdserver: x", "info"),
+        ("[1] 2026/11/22 10:49:43.101234 [ERR] x", "error"),
+        (
+            "2026.11.22 10:49:43.101234 [ 1 ] {a-b} <Error> Application: x",
+            "error",
+        ),
+        ("2026-11-22T10:49:43.101Z pid=1 tid=a class=Job WARN: x", "warn"),
+        (
+            "2026-11-22 10:49:43 UTC | CORE | ERROR | (pkg/log.go:1 in f) | x",
+            "error",
+        ),
+        ("2026/11/22 10:49:43 main.go:5: [ERROR] x", "error"),
+        ("[Nest] 1  - 11/22/2026, 10:49:43 AM    WARN [Router] x", "warn"),
+        ("[Nest] 1  - 11/22/2026, 10:49:43 AM     LOG [Router] x", "info"),
+        ("[22-Nov-2026 10:49:43 UTC] PHP Warning:  x in y", "warn"),
+        ("PHP Fatal error:  x", "error"),
+        ("lvl=eror msg=x", "error"),
         ("a.b=\"say \\\"level=error\\\"\" level=info", "info"),
     ] {
         assert_eq!(parse(line, false).level, Some(level), "{line}");
@@ -67,6 +85,15 @@ fn lines_without_a_certain_level() {
         "2026-11-22 10:49:43.101 UTC [123] LOG:  x",
         "X1122 10:49:43.101234 x",
         "I1122 10:49:43.101 x",
+        "2026-11-22 10:49:43 W || x",
+        "2026-11-22 10:49:43 <b>ERROR</b>",
+        "2026-11-22 10:49:43 <errors>",
+        "2026-11-22 10:49:43 user=1 ERROR: x",
+        "2026-11-22 10:49:43 a b.go:5: [ERROR] x",
+        "2026-11-22 10:49:43 see: [ERROR] x",
+        "[Nest] has one ERROR in it",
+        "PHP Extension:  x",
+        "PHP Warning: x",
         "the level=error is",
         "a=1 slevel=error",
         "a=\"level=error\"",
@@ -75,4 +102,24 @@ fn lines_without_a_certain_level() {
     ] {
         assert_eq!(parse(line, false).level, None, "{line}");
     }
+}
+
+#[test]
+fn a_time_after_the_level_or_the_process_is_read() {
+    for line in [
+        "WARN 2026-11-22 10:49:43,101 django x",
+        "ERROR [2026-11-22T10:49:43.101Z] x",
+        "[WARN] 2026-11-22 10:49:43.101 x",
+        "[17] 2026/11/22 10:49:43.101 [INF] x",
+        "[22-Nov-2026 10:49:43.101 UTC] PHP Notice:  x",
+        "2026-11-22T10:49:43.101Z pid=1 tid=a INFO: x",
+    ] {
+        let start = parse(line, false);
+        let time = start.time.map(|time| time.to_string());
+        assert_eq!(time.as_deref(), Some("2026-11-22T10:49:43.101000000Z"), "{line}");
+        assert!(start.level.is_some(), "{line}");
+    }
+    // The message begins with a date.
+    let start = parse("ERROR: 2026-11-22 10:49:43 is not a date", false);
+    assert_eq!(start.time, None);
 }
