@@ -52,7 +52,8 @@ pub enum Attempt {
 /// As [`Detector::load`].
 pub fn load_detector(library: &Path) -> Result<Detector, DetectorError> {
     #[cfg(feature = "failpoints")]
-    if let Some(folder) = crate::failpoint::networks_folder() {
+    if let Some(folder) = service_runtime::failpoint::text("anonymizer::networks") {
+        let folder = Path::new(&folder);
         let read = |name: &str| std::fs::read(folder.join(name)).unwrap_or_default();
         let networks = imaging::detector::SubstituteNetworks {
             nanodet: read("nanodet.onnx"),

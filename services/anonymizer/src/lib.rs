@@ -17,7 +17,6 @@ pub mod capacity;
 pub mod child;
 pub mod cli;
 pub mod consumer;
-pub mod failpoint;
 pub mod file;
 pub mod job;
 pub mod metrics;

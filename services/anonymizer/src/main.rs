@@ -6,12 +6,12 @@ use anonymizer::{
     attempt::load_detector,
     child::{self, ChildProgram},
     cli::{AnonymizerCommand, Cli},
-    failpoint, file, serve,
+    file, serve,
     settings::{self, WorkerSettings},
 };
 use anyhow::Context as _;
 use clap::Parser as _;
-use service_runtime::settings::ProcessEnvironment;
+use service_runtime::{failpoint, settings::ProcessEnvironment};
 
 /// Exit code for invalid settings.
 const EXIT_INVALID_SETTINGS: u8 = 2;

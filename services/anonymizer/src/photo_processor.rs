@@ -13,6 +13,7 @@ use imaging::{
     detector::{Detector, Stop},
     picture,
 };
+use service_runtime::failpoint;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -26,7 +27,6 @@ use crate::{
         ChildExit, ChildProgram,
         protocol::{Reply, Request},
     },
-    failpoint,
     metrics::Metrics,
 };
 

@@ -9,7 +9,6 @@ pub mod breaker;
 pub mod cli;
 pub mod database;
 pub mod failed;
-pub mod failpoint;
 pub mod liveness;
 pub mod metrics;
 pub mod monitor;

@@ -9,10 +9,11 @@ use clap::Parser;
 use irmgard::{
     cli::{Cli, IrmgardCommand, MigrateArguments},
     database::{self, SchemaError},
-    failed, failpoint, serve,
+    failed, serve,
     settings::{MigrateSettings, ServeSettings, ToolSettings},
     sweep,
 };
+use service_runtime::failpoint;
 use service_runtime::settings::{ProcessEnvironment, SettingsErrors};
 
 /// Exit code for a wrong command line (clap's default) or a wrong configuration.

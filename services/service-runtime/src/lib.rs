@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod backoff;
 pub mod broker;
+pub mod failpoint;
 pub mod http;
 pub mod min_rate;
 pub mod settings;

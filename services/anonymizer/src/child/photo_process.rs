@@ -9,12 +9,12 @@ use std::{
 use anyhow::Context as _;
 use imaging::anonymize;
 use rlimit::Resource;
+use service_runtime::failpoint;
 use service_runtime::settings::{Environment, SettingsReader};
 
 use super::protocol::{Reply, Request, read_header, write_header};
 use crate::{
     attempt::{Attempt, classify_attempt, load_detector},
-    failpoint,
     settings::PhotoSettings,
 };
 

@@ -12,9 +12,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument as _;
 
 use republish::{RepublishReason, is_near_delivery_limit};
+use service_runtime::failpoint;
 
 use crate::{
-    failpoint,
     job::{JobEnvelope, Unfinished, Worker},
     metrics::Metrics,
     retry::{Interruption, PauseGate},

@@ -8,11 +8,11 @@
 use std::time::Duration;
 
 use contract::headers::{X_EARLIER_DELIVERIES, X_KILLED_RETURNS, X_UNREADABLE_RETURNS};
-use service_runtime::broker::Delivery;
+use service_runtime::{broker::Delivery, failpoint};
 use tokio::time::sleep;
 
 use super::JobConsumer;
-use crate::{failpoint, job::Unfinished};
+use crate::job::Unfinished;
 
 /// Deliveries after which the worker republishes a message: half of the broker's limit.
 const REPUBLISH_AT: u64 = 10;

@@ -4,12 +4,11 @@ use contract::{
     FailureReason, MAX_DETAIL_CHARS, PhotoId, PhotoResult, Verdict,
     headers::{TRACEPARENT, TRACESTATE, X_PARKED_REASON},
 };
-use service_runtime::{broker::Message, store::StoreError};
+use service_runtime::{broker::Message, failpoint, store::StoreError};
 use telemetry::TraceContext;
 use tokio::time::Instant;
 
 use super::{Completion, JobReport, PhotoTask, Unfinished, objects::transient, worker::JobRun};
-use crate::failpoint;
 
 /// Rounds of `JOB_SPECIFIC_LIMIT` after which a photo fails whose object cannot be read:
 /// one hour. Without this limit the message would circulate forever.

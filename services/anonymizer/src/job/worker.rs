@@ -6,6 +6,7 @@ use bytes::Bytes;
 use contract::{FailureReason, Verdict, queues::Queues};
 use service_runtime::{
     broker::Publisher,
+    failpoint,
     store::{Store, StoreError},
 };
 use tokio::time::Instant;
@@ -18,7 +19,6 @@ use super::{
 };
 use crate::{
     attempt::{AnonymizedPhoto, PhotoSummary},
-    failpoint,
     photo_processor::{PhotoError, PhotoProcessor},
     retry::{Fault, Interruption, PauseGate, RetryPolicy},
     settings::Buckets,

@@ -5,13 +5,13 @@ use std::{sync::Arc, time::Duration};
 use contract::headers;
 use futures::{StreamExt, stream};
 use service_runtime::broker::{BrokerLinkStatus, Message, PublishError, Publisher};
+use service_runtime::failpoint;
 use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::rows::{self, LeasedRow, ReleasedRow, UnusableRow};
 use crate::{
     database::{CommitGuard, Pool},
-    failpoint,
     metrics::RelayMetrics,
 };
 

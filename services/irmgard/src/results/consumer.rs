@@ -8,6 +8,7 @@ use schema::outcome;
 use service_runtime::{
     backoff::Backoff,
     broker::{Consumer, Delivery, Publisher},
+    failpoint,
 };
 use telemetry::TraceContext;
 use tokio::time::sleep;
@@ -19,7 +20,6 @@ use super::{
 };
 use crate::{
     database::{CommitGuard, Pool},
-    failpoint,
     metrics::ResultMetrics,
 };
 

@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use contract::{ObjectLocation, PhotoId};
+use service_runtime::failpoint;
 
 use super::{error::UploadError, original::OriginalGuard, original_store::OriginalStore};
 use crate::{
     database::{RequestConnection, leaves_connection_unusable, outcome_is_unknown},
-    failpoint,
     outbox::{forget_original, requeue_failed},
     photo::{
         self, AsRecordsError, IdempotencyKey, NewPhoto, Photo, Records, RecordsError, Status,

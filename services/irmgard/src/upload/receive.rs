@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use contract::{ObjectLocation, ProjectName};
+use service_runtime::failpoint;
 use tokio::sync::Notify;
 
 use super::{
@@ -18,7 +19,6 @@ use super::{
     settings::UploadSettings,
 };
 use crate::{
-    failpoint,
     photo::{IdempotencyKey, NewPhoto, Records, TakenAtSource},
     store::StoreError,
 };
