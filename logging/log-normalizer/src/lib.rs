@@ -24,7 +24,7 @@ pub use conformance::{Contradiction, conforms};
 pub use cri::{Cri, Stream, timestamped};
 pub use document::{Document, DocumentError};
 pub use joiner::{Joiner, MAX_TRACE_BYTES, MAX_TRACE_LINES, PARTIAL_WAIT, RawLine, TRACE_WAIT};
-pub use normalize::{ENCODED_TEXTS, level_members, normalize, time_members};
+pub use normalize::{ENCODED_TEXTS, docker_content, level_members, normalize, numeric_level, time_members};
 pub use origin::{ContainerRef, Metadata, Origin, PodContainer, PodList, PodListError};
 pub use record::Record;
 pub use time::Time;

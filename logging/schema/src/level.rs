@@ -1,6 +1,6 @@
 //! Values of [`crate::field::LEVEL`].
 
-/// A fault that needs a person.
+/// A fault that someone must repair.
 pub const ERROR: &str = "error";
 /// A problem that the program handled.
 pub const WARN: &str = "warn";

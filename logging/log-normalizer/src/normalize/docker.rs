@@ -3,8 +3,23 @@
 use super::{Context, Facts, content::DOCKER_START, document_builder::DocumentBuilder};
 use crate::{
     Stream, Time,
-    json::{Object, Value},
+    json::{self, Arena, Object, Value},
 };
+
+/// The program's line in a line of Docker's files, and Docker's time; None for any other line, and with attributes.
+/// `is_bare`: whether no prefix was removed from the line.
+#[must_use]
+pub fn docker_content<'a>(line: &'a [u8], is_bare: bool, arena: &'a Arena) -> Option<(&'a str, Time)> {
+    if !is_bare || !line.starts_with(DOCKER_START.as_bytes()) {
+        return None;
+    }
+    let line = std::str::from_utf8(line).ok()?;
+    let wrapper = Wrapper::open(line, &json::parse(line, arena)?, is_bare)?;
+    wrapper
+        .attributes
+        .is_none()
+        .then_some((wrapper.content, wrapper.time))
+}
 
 /// Members that the driver adds to some lines.
 const ATTRIBUTES: &str = "attrs";

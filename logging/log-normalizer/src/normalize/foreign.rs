@@ -111,7 +111,8 @@ impl<'a> Found<'a> {
         for (name, value) in members.iter() {
             match members::role(name) {
                 Some((rank, Role::Level(LevelScale::Bunyan))) if is_gelf => {
-                    found.level(rank, value, LevelScale::Syslog)
+                    found.level(rank, value, LevelScale::Syslog);
+                    found.level(rank, value, LevelScale::Bunyan);
                 }
                 Some((_, role)) if is_zap && name == ZAP_TIME => found.member(name, FIRST, role, value),
                 Some((rank, role)) => found.member(name, rank, role, value),

@@ -14,6 +14,8 @@ mod text;
 
 pub use self::{
     content::ENCODED_TEXTS,
+    docker::docker_content,
+    level::numeric_level,
     members::{level_members, time_members},
 };
 pub(crate) use self::{docker::Wrapper, foreign::Found};

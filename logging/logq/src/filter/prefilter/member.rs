@@ -1,10 +1,14 @@
 //! Finds members of a JSON object without parsing it.
 
 use aho_corasick::packed::Searcher;
+use log_normalizer::numeric_level;
 use memchr::{memchr2, memmem::Finder};
 use schema::{FieldKind, MAX_TERM_BYTES};
 
 use crate::filter::{Comparison, Glob, Literal, Pattern};
+
+/// The member whose numbers [`numeric_level`] explains, as it is in a line.
+const NUMERIC_LEVEL: &[u8] = b"\"level\"";
 
 /// Members with a name suffix, at any depth.
 #[derive(Debug)]
@@ -30,8 +34,11 @@ pub enum ValueTest {
     Exists,
     /// A JSON number.
     IsNumber,
-    /// A level other than these.
-    LevelNotIn(Vec<&'static str>),
+    /// A level other than these: words, and what numbers of the member `level` mean.
+    LevelNotIn {
+        words: Vec<&'static str>,
+        numbers: Vec<&'static str>,
+    },
     /// For a field of this kind; None if it is not in the schema.
     OfKind(Option<FieldKind>, Box<Self>),
     Equals(Literal),
@@ -78,24 +85,33 @@ impl Member {
         matches!(self.test, ValueTest::IsNumber)
     }
 
-    pub fn may_hold(&self, value: RawValue<'_>) -> bool {
-        self.test.may_hold(value)
-    }
-
     /// Whether the test may hold for a member.
     pub fn is_in(&self, content: &[u8]) -> bool {
-        self.any(content, &mut |value| self.test.may_hold(value))
+        self.find(content, &mut |name, value| {
+            if let (ValueTest::LevelNotIn { numbers, .. }, RawValue::Number(number)) = (&self.test, value)
+                && name == NUMERIC_LEVEL
+            {
+                return numeric_level(number).is_none_or(|level| !numbers.contains(&level));
+            }
+            self.test.may_hold(value)
+        })
     }
 
-    /// Whether `holds` returns true for a member. JSON escapes quotes in texts, so each hit ends a name or a text.
+    /// Whether `holds` returns true for a member's value.
     pub fn any(&self, content: &[u8], holds: &mut dyn FnMut(RawValue<'_>) -> bool) -> bool {
+        self.find(content, &mut |_, value| holds(value))
+    }
+
+    /// Whether `holds` returns true for a member: the bytes of its name that matched, and its value. JSON escapes quotes in texts, so each hit ends a name or a text.
+    fn find(&self, content: &[u8], holds: &mut dyn FnMut(&[u8], RawValue<'_>) -> bool) -> bool {
         let mut holds_at = |begin: usize, end: usize| {
             let rest = content.get(end..).unwrap_or_default();
             let fits = |allowed: &[u8]| {
                 let before = begin.checked_sub(1).and_then(|at| content.get(at));
                 before.is_some_and(|byte| allowed.contains(byte))
             };
-            self.before.is_none_or(fits) && parse_value(rest).is_some_and(&mut *holds)
+            let name = content.get(begin..end).unwrap_or_default();
+            self.before.is_none_or(fits) && parse_value(rest).is_some_and(|value| holds(name, value))
         };
         match &self.names {
             MemberNames::Together(names) => names
@@ -113,7 +129,7 @@ impl ValueTest {
     fn may_hold(&self, value: RawValue<'_>) -> bool {
         match (self, value) {
             (Self::IsNumber, value) => matches!(value, RawValue::Number(_)),
-            (Self::LevelNotIn(lower_levels), RawValue::Text(word)) => !lower_levels.contains(&word),
+            (Self::LevelNotIn { words, .. }, RawValue::Text(word)) => !words.contains(&word),
             (Self::OfKind(kind, test), value) => test.may_hold_for_kind(*kind, value),
             _ => true,
         }

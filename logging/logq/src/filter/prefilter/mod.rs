@@ -6,7 +6,8 @@
 mod member;
 
 use log_normalizer::{
-    Document, ENCODED_TEXTS, Origin, RawLine, Time, level_members, normalize, time_members,
+    Document, ENCODED_TEXTS, Origin, RawLine, Time, docker_content, json::Arena, level_members, normalize,
+    time_members,
 };
 use memchr::{memchr, memmem};
 use schema::{FIELDS, Field, FieldKind, field, level};
@@ -69,12 +70,25 @@ impl Prefilter {
 
     /// Whether a line can match. `plain`: the line is known to have no escapes, see [`has_escapes`].
     #[must_use]
-    pub fn may_match(&self, content: &[u8], time: Option<Time>, plain: bool) -> bool {
+    pub fn may_match(&self, line: &RawLine<'_>, plain: bool) -> bool {
+        let content: &[u8] = &line.content;
         match self {
             Self::Maybe => true,
             Self::Never => false,
-            _ => (!plain && has_escapes(content)) || self.admits(content, time),
+            _ if plain => self.admits(content, line.time),
+            _ => {
+                let arena = Arena::new();
+                let is_bare = line.time.is_none() && !line.unmatched;
+                match docker_content(content, is_bare, &arena) {
+                    Some((inner, time)) => self.admits_escaped(inner.as_bytes(), Some(time)),
+                    None => self.admits_escaped(content, line.time),
+                }
+            }
         }
+    }
+
+    fn admits_escaped(&self, content: &[u8], time: Option<Time>) -> bool {
+        has_escapes(content) || self.admits(content, time)
     }
 
     fn admits(&self, content: &[u8], time: Option<Time>) -> bool {
@@ -181,7 +195,7 @@ impl Builder<'_> {
             },
             Filter::Level(least) => {
                 let names: Vec<&str> = level_members().chain(OTHER_LEVELS).collect();
-                Prefilter::Level(Member::exact(&names, ValueTest::LevelNotIn(lower_levels(least))))
+                Prefilter::Level(Member::exact(&names, lower_levels(least)))
             }
             Filter::Compare(name, comparison, value) => match value.time() {
                 Some(time) if name == field::TIMESTAMP => {
@@ -351,8 +365,8 @@ fn numbers_as_texts() -> Prefilter {
     Prefilter::Member(Member::new(&names, NAME, ValueTest::IsNumber))
 }
 
-/// Words that certainly mean a level below this one.
-fn lower_levels(least: &str) -> Vec<&'static str> {
+/// A level that is certainly not below this one.
+fn lower_levels(least: &str) -> ValueTest {
     const WORDS: [(&str, &str); 8] = [
         ("info", level::INFO),
         ("LOG", level::INFO),
@@ -364,11 +378,12 @@ fn lower_levels(least: &str) -> Vec<&'static str> {
         ("TRACE", level::TRACE),
     ];
     let rank = |name: &str| level::ALL.iter().position(|level| *level == name);
-    WORDS
-        .into_iter()
-        .filter(|(_, level)| rank(level) > rank(least))
-        .map(|(word, _)| word)
-        .collect()
+    let is_lower = |level: &str| rank(level) > rank(least);
+    let words = WORDS.into_iter().filter(|(_, level)| is_lower(level));
+    ValueTest::LevelNotIn {
+        words: words.map(|(word, _)| word).collect(),
+        numbers: level::ALL.into_iter().filter(|level| is_lower(level)).collect(),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Tests that lines are rejected. The tests of `source/files` check that no matching line is rejected.
 
-use log_normalizer::Origin;
+use log_normalizer::{Origin, RawLine};
 
 use super::{Prefilter, has_escapes};
 use crate::{
@@ -12,7 +12,7 @@ const LINE: &str = r#"{"@timestamp":"2026-11-22T10:00:05Z","level":"info","messa
 
 fn admits(filter: &Filter, line: &str) -> bool {
     let prefilter = Prefilter::new(filter, &Origin::Source("a".to_owned()));
-    prefilter.may_match(line.as_bytes(), None, !has_escapes(line.as_bytes()))
+    prefilter.may_match(&RawLine::plain(line.as_bytes(), 0), !has_escapes(line.as_bytes()))
 }
 
 fn text(pattern: &str) -> Filter {
@@ -70,6 +70,48 @@ fn prefilter_rejects_a_non_matching_line() {
             admits(&other, &LINE.replace("request", r"\u0072equest")),
             "{filter}"
         );
+    }
+}
+
+/// The program's line in a line of Docker's files counts, not its escaped text.
+#[test]
+fn docker_lines_are_rejected_by_their_content() {
+    let docker = |inner: &str| {
+        let log = serde_json::to_string(&format!("{inner}\n")).unwrap();
+        format!(r#"{{"log":{log},"stream":"stdout","time":"2026-11-22T10:00:05.1Z"}}"#)
+    };
+    let line = docker(LINE);
+    assert!(admits(&Filter::Level("info"), &line));
+    assert!(!admits(&Filter::Level("warn"), &line));
+    assert!(admits(&text("answered"), &line));
+    assert!(!admits(&text("timed out"), &line));
+    // Plain text has Docker's time.
+    let plain = docker("2026-11-22 09:00:00 ready");
+    assert!(admits(&at(Comparison::AtLeast, "2026-11-22T10:00:05Z"), &plain));
+    assert!(!admits(&at(Comparison::AtLeast, "2026-11-22T10:00:06Z"), &plain));
+    // Another member, or a prefix before the line: the message is `log`, with no level.
+    let other = line.replace("\"stream\"", "\"x\":1,\"stream\"");
+    assert!(admits(&Filter::Level("warn"), &other));
+    let mut prefixed = RawLine::plain(line.as_bytes(), 0);
+    prefixed.time = log_normalizer::Time::parse("2026-11-22T10:00:05Z");
+    let prefilter = Prefilter::new(&Filter::Level("warn"), &Origin::Source("a".to_owned()));
+    assert!(prefilter.may_match(&prefixed, false));
+}
+
+/// As pino writes it. In other members a number may have another meaning.
+#[test]
+fn numeric_levels_are_compared() {
+    for (line, fits) in [
+        (r#"{"level":30,"msg":"m"}"#, false),
+        (r#"{"level":39.0,"msg":"m"}"#, false),
+        (r#"{"level":40,"msg":"m"}"#, true),
+        (r#"{"level":30,"levelno":40}"#, true),
+        // Without a level: the line is counted.
+        (r#"{"level":9,"msg":"m"}"#, true),
+        (r#"{"level":30.5,"msg":"m"}"#, true),
+        (r#"{"levelno":30,"msg":"m"}"#, true),
+    ] {
+        assert_eq!(admits(&Filter::Level("warn"), line), fits, "{line}");
     }
 }
 

@@ -44,7 +44,7 @@ impl LineSplitter {
             at += end + 1;
             // A JSON line is never joined.
             if idle && let Some(line) = self.parse_json_line(line, offset) {
-                if self.prefilter.may_match(&line.content, line.time, plain) {
+                if self.prefilter.may_match(&line, plain) {
                     take(&line);
                 }
                 continue;
@@ -60,7 +60,7 @@ impl LineSplitter {
     }
 
     fn take_if_admitted(&self, line: &RawLine<'_>, take: &mut dyn FnMut(&RawLine<'_>)) {
-        if self.prefilter.may_match(&line.content, line.time, false) {
+        if self.prefilter.may_match(line, false) {
             take(line);
         }
     }

@@ -131,7 +131,7 @@ impl LineFilter {
     }
 
     fn take_if_match(&self, line: &RawLine<'_>, entries: &mut Vec<Entry>) {
-        if !self.prefilter.may_match(&line.content, line.time, false) {
+        if !self.prefilter.may_match(line, false) {
             return;
         }
         let document = normalize(line, &self.container.origin);
