@@ -20,9 +20,7 @@ pub use local::fluentd::executable;
 pub fn executable_for(what: &str) -> Option<PathBuf> {
     let found = executable();
     if found.is_none() {
-        local::not_tested(&format!(
-            "{what}: there is no fluentd on PATH, and FLUENTD names none"
-        ));
+        local::not_tested(&format!("{what}: fluentd is not on PATH, and FLUENTD is not set"));
     }
     found
 }
