@@ -10,14 +10,15 @@ const HEAD: &str = "\
 
 Every setting is an environment variable. A test generates this page from the code that parses them.
 
-- For each variable `NAME`, `NAME_FILE` can name a file with the value, such as a mounted secret. `TOKENS_FILE` is always a
-  path. An empty value counts as not set.
+- For each variable `NAME`, `NAME_FILE` can name a file with the value, such as a mounted secret. `TOKENS_FILE` is
+  always a path. An empty value counts as not set.
 - A program reports all invalid settings at once, by name and without their values, and exits with code 2.
 - No credential has a default.
 - Formats: sizes `64MiB` or a number of bytes; durations `500ms`, `30s`, `15m`, `24h`, `7d`.
 
-A variable is **required** only by the commands that use it. `irmgard migrate` reads only PostgreSQL's variables. `irmgard
-sweep`, `irmgard bind` and `irmgard failed` read those of PostgreSQL and the object store. `anonymizer file` needs no server.
+A variable is **required** only by the commands that use it. `irmgard migrate` reads only PostgreSQL's variables.
+`irmgard sweep`, `irmgard bind` and `irmgard failed` read those of PostgreSQL and the object store. `anonymizer file`
+needs no server.
 ";
 
 #[test]
@@ -34,8 +35,8 @@ fn the_page_lists_all_variables() {
         writeln!(text, "| `{}` | {programs} | {default} | {about} |", variable.name).unwrap();
     }
     text.push_str(
-        "\n## Log lines and traces\n\nEvery program reads these variables. `anonymizer file` writes no log lines; it prints the \
-         result of each photo, as text or with\n`--json`.\n\n",
+        "\n## Log lines and traces\n\nEvery program reads these variables. `anonymizer file` writes no log lines; it prints \
+         the result of each\nphoto, as text or with `--json`.\n\n",
     );
     text.push_str("| variable | default | what it does |\n|---|---|---|\n");
     for variable in telemetry::VARIABLES {

@@ -70,7 +70,7 @@ fn rendered() -> String {
     }
     writeln!(
         out,
-        "\n## Values\n\n- `level`: {}\n- `component`: {}, and any other program's\n- data streams: {}",
+        "\n## Values\n\n- `level`: {}\n- `component`: {},\n  and any other program's\n- data streams: {}",
         listed(&level::ALL),
         listed(&component::ALL),
         listed(&stream::ALL.map(stream::data_stream))
