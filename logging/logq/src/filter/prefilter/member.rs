@@ -52,7 +52,8 @@ pub enum ValueTest {
 pub enum RawValue<'a> {
     /// A text without escapes.
     Text(&'a str),
-    Number(f64),
+    /// A number, and how it is written.
+    Number(f64, &'a str),
     Other,
 }
 
@@ -88,10 +89,11 @@ impl Member {
     /// Whether the test may hold for a member.
     pub fn is_in(&self, content: &[u8]) -> bool {
         self.find(content, &mut |name, value| {
-            if let (ValueTest::LevelNotIn { numbers, .. }, RawValue::Number(number)) = (&self.test, value)
+            if let (ValueTest::LevelNotIn { numbers, .. }, RawValue::Number(_, written)) = (&self.test, value)
                 && name == NUMERIC_LEVEL
             {
-                return numeric_level(number).is_none_or(|level| !numbers.contains(&level));
+                let level = written.parse().ok().and_then(numeric_level);
+                return level.is_none_or(|level| !numbers.contains(&level));
             }
             self.test.may_hold(value)
         })
@@ -102,7 +104,8 @@ impl Member {
         self.find(content, &mut |_, value| holds(value))
     }
 
-    /// Whether `holds` returns true for a member: the bytes of its name that matched, and its value. JSON escapes quotes in texts, so each hit ends a name or a text.
+    /// Whether `holds` returns true for a member: the bytes of its name that matched, and its value. JSON escapes quotes
+    /// in texts, so each hit ends a name or a text.
     fn find(&self, content: &[u8], holds: &mut dyn FnMut(&[u8], RawValue<'_>) -> bool) -> bool {
         let mut holds_at = |begin: usize, end: usize| {
             let rest = content.get(end..).unwrap_or_default();
@@ -128,7 +131,7 @@ impl Member {
 impl ValueTest {
     fn may_hold(&self, value: RawValue<'_>) -> bool {
         match (self, value) {
-            (Self::IsNumber, value) => matches!(value, RawValue::Number(_)),
+            (Self::IsNumber, value) => matches!(value, RawValue::Number(..)),
             (Self::LevelNotIn { words, .. }, RawValue::Text(word)) => !words.contains(&word),
             (Self::OfKind(kind, test), value) => test.may_hold_for_kind(*kind, value),
             _ => true,
@@ -144,7 +147,7 @@ impl ValueTest {
                 let number = text.parse().ok().filter(|_| numeric);
                 self.holds_for_text(text) || number.is_some_and(|number| self.holds_for_number(number))
             }
-            RawValue::Number(number) if kind.is_none() || numeric => self.holds_for_number(number),
+            RawValue::Number(number, _) if kind.is_none() || numeric => self.holds_for_number(number),
             _ => true,
         }
     }
@@ -190,14 +193,11 @@ fn parse_value(after: &[u8]) -> Option<RawValue<'_>> {
         Some(b'-' | b'0'..=b'9') => {
             let ends = |byte: &u8| !byte.is_ascii_digit() && !b"+-.eE".contains(byte);
             let end = rest.iter().position(ends).unwrap_or(rest.len());
-            let number = rest
+            let written = rest
                 .get(..end)
-                .and_then(|digits| std::str::from_utf8(digits).ok());
-            Some(
-                number
-                    .and_then(|digits| digits.parse().ok())
-                    .map_or(RawValue::Other, RawValue::Number),
-            )
+                .and_then(|digits| std::str::from_utf8(digits).ok())?;
+            let number = written.parse().ok();
+            Some(number.map_or(RawValue::Other, |number| RawValue::Number(number, written)))
         }
         _ => Some(RawValue::Other),
     }

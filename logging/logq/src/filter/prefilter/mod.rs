@@ -119,7 +119,7 @@ impl Prefilter {
                 }
                 let fits_value = |value: RawValue<'_>| match value {
                     RawValue::Other => true,
-                    RawValue::Number(number) if number.abs() >= MAX_EXACT => true,
+                    RawValue::Number(number, _) if number.abs() >= MAX_EXACT => true,
                     value => time_of(value).is_some_and(fits),
                 };
                 let has_time = time.is_some();
@@ -150,10 +150,10 @@ fn before_nested(content: &[u8]) -> &[u8] {
 fn time_of(value: RawValue<'_>) -> Option<Time> {
     match value {
         RawValue::Text(text) => Time::from_text(text).or_else(|| Time::from_text_without_zone(text)),
-        RawValue::Number(number) if number.abs() < MAX_EXACT => {
+        RawValue::Number(number, _) if number.abs() < MAX_EXACT => {
             Number::from_f64(number).and_then(|number| Time::from_epoch(&number))
         }
-        RawValue::Number(_) | RawValue::Other => None,
+        RawValue::Number(..) | RawValue::Other => None,
     }
 }
 
