@@ -175,18 +175,24 @@ impl Pipeline {
         self.wait_for_count(&missing, 0, time_limit).await
     }
 
-    /// Waits until a query returns the expected count.
+    /// Waits until a query returns the expected count. Fails if the count stays the same for `time_limit`: a slow machine
+    /// may need longer for many photos.
     pub async fn wait_for_count(&self, query: &str, expected: i64, time_limit: Duration) -> Result<()> {
-        let deadline = tokio::time::Instant::now() + time_limit;
+        let mut last = None;
+        let mut changed = tokio::time::Instant::now();
         loop {
             let count: Result<i64, _> = sqlx::query_scalar(sqlx::AssertSqlSafe(query.to_owned()))
                 .fetch_one(&self.database)
                 .await;
             match count {
                 Ok(count) if count == expected => return Ok(()),
+                Ok(count) if last != Some(count) => {
+                    last = Some(count);
+                    changed = tokio::time::Instant::now();
+                }
                 count => ensure!(
-                    tokio::time::Instant::now() < deadline,
-                    "{query}: {count:?} instead of {expected} after {time_limit:?}\n{}",
+                    changed.elapsed() < time_limit,
+                    "{query}: {count:?} instead of {expected}, unchanged for {time_limit:?}\n{}",
                     self.recent_warnings()
                 ),
             }
