@@ -116,6 +116,10 @@ bench: setup programs ## Measure speed and memory; prints tables, writes JSON to
 	@BENCH_OUT="$${BENCH_OUT:-$(CURDIR)/target/bench}" \
 		$(BUILT)/release/local exec -- cargo bench -p e2e --bench uploads
 
+.PHONY: release
+release: ## Set VERSION=X.Y.Z in every file that contains the version, and print the next commands
+	@release/prepare "$(VERSION)"
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for FUZZ_SECONDS seconds (default 60)
 	@local/fuzz $(FUZZ_SECONDS)

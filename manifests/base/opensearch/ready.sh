@@ -15,6 +15,8 @@ ready=${READY:-/tmp/ready}
 # The start time of the process, and the uptime in seconds since which no copy has been made.
 quiet=${QUIET:-/tmp/quiet}
 
+# The inner shell expands $0.
+# shellcheck disable=SC2016
 answer=$(timeout 8 bash -c 'exec 3<>"/dev/tcp/127.0.0.1/$0" && printf "GET /_cluster/health?local=true HTTP/1.0\r\n\r\n" >&3 && cat <&3' "$port")
 if [[ $answer != HTTP/1.?' 200 '* ]]; then
     echo "ready: OpenSearch answered ${answer%%$'\r'*}" >&2

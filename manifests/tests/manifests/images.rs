@@ -22,12 +22,12 @@ const BUILT: [(&str, &str); 6] = [
     ("fluentd", "fluentd"),
 ];
 
-fn pinned() -> Vec<Value> {
+pub(crate) fn pinned() -> Vec<Value> {
     let component: Value = serde_saphyr::from_str(include_str!("../../images/kustomization.yaml")).unwrap();
     list_of(&component["images"]).to_vec()
 }
 
-fn tag_of(name: &str) -> String {
+pub(crate) fn tag_of(name: &str) -> String {
     let images = pinned();
     let image = images.iter().find(|image| image["name"] == name);
     let tag =

@@ -23,9 +23,12 @@ mod opensearch_readiness;
 mod pod_lifecycle;
 mod pods;
 mod rabbitmq_rejoin;
+mod release;
+mod release_assets;
 mod schemas;
 mod secrets;
 mod variables;
+mod workflows;
 
 use std::sync::OnceLock;
 

@@ -106,6 +106,13 @@ pub enum LogqCommand {
         /// Shell
         shell: Shell,
     },
+    /// Write man pages, for packages
+    #[command(hide = true)]
+    Man {
+        /// Existing folder
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
 }
 
 #[cfg(test)]

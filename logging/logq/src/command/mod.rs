@@ -79,6 +79,7 @@ pub fn run(cli: Cli, config: &Config) -> Result<RunReport, Error> {
         Some(LogqCommand::Doctor(options)) => maintenance::run_doctor(&options, config),
         Some(LogqCommand::Config) => settings::show_config(config),
         Some(LogqCommand::Completions { shell }) => settings::print_completions(shell),
+        Some(LogqCommand::Man { folder }) => settings::write_man_pages(&folder),
     }
 }
 

@@ -1,8 +1,9 @@
-//! `logq config`, `logq view` and `logq completions`.
+//! `logq config`, `logq view`, `logq completions` and `logq man`.
 
 use std::{
     collections::BTreeSet,
     io::{self, BufWriter, Write},
+    path::Path,
 };
 
 use clap::CommandFactory;
@@ -29,6 +30,11 @@ pub(super) fn print_completions(shell: Shell) -> Result<RunReport, Error> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "logq", &mut script);
     io::stdout().write_all(&script)?;
+    Ok(RunReport::success())
+}
+
+pub(super) fn write_man_pages(folder: &Path) -> Result<RunReport, Error> {
+    clap_mangen::generate_to(Cli::command(), folder)?;
     Ok(RunReport::success())
 }
 

@@ -224,6 +224,34 @@ fn levels_have_completions_and_aliases() {
 }
 
 #[test]
+fn each_command_has_a_man_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |folder: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_logq"));
+        command
+            .arg("man")
+            .arg(folder)
+            .env("LOGQ_CONFIG", "")
+            .output()
+            .unwrap()
+    };
+    let output = run(folder.path());
+    assert!(output.status.success(), "{output:?}");
+    for (page, content) in [
+        ("logq.1", r"\-\-with\-db"),
+        ("logq-trace.1", "Show a trace as a waterfall"),
+        ("logq-admin-retain.1", "logq-admin-retain"),
+    ] {
+        let text = fs::read_to_string(folder.path().join(page)).unwrap();
+        assert!(text.contains(content), "{page}: {text}");
+    }
+    assert!(!folder.path().join("logq-man.1").exists());
+
+    let output = run(Path::new("/nonexistent"));
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
 fn unwritable_help_is_an_error() {
     for arguments in [["--help"].as_slice(), &["view", "trouble", "--help"]] {
         let full = fs::File::options().write(true).open("/dev/full").unwrap();
