@@ -38,6 +38,9 @@ fn documented() -> Vec<Documented> {
     let mut rows = Vec::new();
     for line in page.lines() {
         every_program |= line == "## Log lines and traces";
+        if !line.starts_with('|') {
+            continue;
+        }
         let cells: Vec<&str> = line
             .split(" | ")
             .map(|cell| cell.trim_matches([' ', '|']))
